@@ -1,0 +1,39 @@
+# The two commands for a newcomer are `make demo` and `make test`; both set up what they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BUILD ?= succeeds
+
+.PHONY: help demo test check pins clean
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail)
+	@$(BIN)/python demo/demo.py --build $(BUILD)
+
+test: $(READY)  ## Run all tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY)  ## Lint, types, and the packaged wheel
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
+	@$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+		requirements/dev.in -o requirements/dev.txt
+
+clean:  ## Remove everything that these commands made
+	@rm -rf $(VENV) .demo dist build .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): requirements/dev.txt pyproject.toml
+	@echo "Setting up $(VENV) (once; about 200 MB of packages) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11; say make PYTHON=python3.11 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends python3-venv && $(PYTHON) -m venv $(VENV); } || \
+		{ echo "$(PYTHON) -m venv does not work: install the package python3-venv."; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/uv pip install -q --python $(BIN)/python -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

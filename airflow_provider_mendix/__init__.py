@@ -1,0 +1,83 @@
+"""Mendix release trains in Apache Airflow."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+_INTEGRATION = "Mendix"
+_PACKAGE = "airflow_provider_mendix"
+
+
+def get_provider_info() -> dict[str, object]:
+    """Describe this provider to Airflow; a literal, so that reading it imports nothing."""
+    return {
+        "package-name": "airflow-provider-mendix",
+        "name": "Mendix",
+        "description": "Build, wait for, archive and delete Mendix deployment packages.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.mendix"]}],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.operators.package"]}],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.package"]}],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.triggers.wait"]}],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Common IO",
+                "python-module": f"{_PACKAGE}.transfers.mendix_to_object_storage",
+            }
+        ],
+        "extra-links": [f"{_PACKAGE}.links.portal.MendixEnvironmentsLink"],
+        "connection-types": [
+            {
+                "connection-type": "mendix",
+                "hook-class-name": f"{_PACKAGE}.hooks.mendix.MendixHook",
+                "hook-name": "Mendix",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema"],
+                    "relabeling": {
+                        "login": "Mendix user name",
+                        "password": "API key",
+                        "host": "Base URL of the Deploy API host",
+                    },
+                    "placeholders": {
+                        "login": "ana.dev@example.com",
+                        "host": "https://deploy.mendix.com",
+                    },
+                },
+                "conn-fields": {
+                    "personal_access_token": {
+                        "label": "Personal access token",
+                        "description": "Only for the App Repository API (scope mx:modelrepository:repo:read).",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "repository_url": {
+                        "label": "Base URL of the App Repository API host",
+                        "description": "Leave empty for https://repository.api.mendix.com.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "timeout": {
+                        "label": "Timeout (seconds)",
+                        "description": "How long one whole answer may take. Default 60.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 3600},
+                    },
+                    "verify": {
+                        "label": "TLS verification",
+                        "description": "true (default), false, or the path of a CA bundle.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "proxy": {
+                        "label": "Proxy URL",
+                        "description": "Overrides the proxy of the environment. May hold credentials.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                },
+            }
+        ],
+    }
