@@ -1,0 +1,142 @@
+"""Mendix Build API: deployment packages of an app, and starting builds.
+
+Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+import pendulum
+
+from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+
+BUILD_API = Api(
+    name="Build API",
+    host=Host.DEPLOY,
+    prefix="/api/1",
+    docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/",
+)
+
+
+class PackageStatus(enum.StrEnum):
+    """The documented states of a package. Others may come, and then mean "not yet"."""
+
+    QUEUED = "Queued"
+    BUILDING = "Building"
+    UPLOADING = "Uploading"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class DownloadUrl(msgspec.Struct, frozen=True):
+    """A signed link to the file of a package: whoever holds it may download, so it is never shown.
+
+    :param location: the link itself.
+    :param ttl: seconds that the link is valid.
+    """
+
+    location: str = msgspec.field(name="Location")
+    ttl: float | None = msgspec.field(name="TTL", default=None)
+
+    def __repr__(self) -> str:
+        return f"DownloadUrl(location='***', ttl={self.ttl})"
+
+
+class Package(msgspec.Struct, frozen=True, rename="pascal"):
+    """A deployment package, or a build on its way to become one.
+
+    :param version: four parts, ``major.minor.patch.revision``; may be empty.
+    :param creation_date: when the build was created or the file uploaded.
+    :param status: one of :class:`PackageStatus`, or a word that Mendix adds one day.
+    :param size: bytes where it is an ``int``; Mendix has also been seen to send a fraction.
+    :param url: present only when asked for, and only when there is a file.
+    """
+
+    package_id: str
+    status: str
+    name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    creator: str | None = None
+    creation_date: pendulum.DateTime | None = None
+    size: int | float | None = None
+    url: DownloadUrl | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Give what a task may hand on: small, JSON-plain, and without the link."""
+        return {
+            "package_id": self.package_id,
+            "name": self.name,
+            "version": self.version,
+            "status": self.status,
+            "size": self.size,
+            "creation_date": self.creation_date.isoformat() if self.creation_date else None,
+        }
+
+
+class StartedBuild(msgspec.Struct, frozen=True, rename="pascal"):
+    """The answer to a start call."""
+
+    package_id: str
+
+
+LIST_PACKAGES = Endpoint[list[Package]](
+    BUILD_API, "GET", "/apps/{app_id}/packages", returns=list[Package], repeatable=True
+)
+GET_PACKAGE = Endpoint[Package](
+    BUILD_API, "GET", "/apps/{app_id}/packages/{package_id}", returns=Package, repeatable=True
+)
+DELETE_PACKAGE = Endpoint[None](
+    BUILD_API, "DELETE", "/apps/{app_id}/packages/{package_id}", returns=None, repeatable=False
+)
+DOWNLOAD_PACKAGE = Endpoint[bytes](
+    BUILD_API, "GET", "/apps/{app_id}/packages/{package_id}/download", returns=bytes, repeatable=True
+)
+START_BUILD = Endpoint[StartedBuild](
+    BUILD_API, "POST", "/apps/{app_id}/packages", returns=StartedBuild, repeatable=False
+)
+
+
+def list_packages(app_id: str) -> Call[list[Package]]:
+    """All packages of an app, in no particular order."""
+    return LIST_PACKAGES.call({"app_id": inputs.app_id(app_id)})
+
+
+def get_package(app_id: str, package_id: str, *, url: bool = False) -> Call[Package]:
+    """One package; with ``url`` also the link to its file."""
+    return GET_PACKAGE.call(_package(app_id, package_id), query={"url": "true"} if url else None)
+
+
+def delete_package(app_id: str, package_id: str) -> Call[None]:
+    """Delete one package."""
+    return DELETE_PACKAGE.call(_package(app_id, package_id))
+
+
+def download_package(app_id: str, package_id: str) -> Call[bytes]:
+    """The file of a package. Deprecated by Mendix in favour of the link of :func:`get_package`."""
+    return DOWNLOAD_PACKAGE.call(_package(app_id, package_id))
+
+
+def start_build(
+    app_id: str,
+    *,
+    revision: str | int,
+    version: str,
+    branch: str | None = None,
+    description: str | None = None,
+) -> Call[StartedBuild]:
+    """Start one build. There is no idempotency key: every call that arrives makes a package."""
+    body = {"Revision": inputs.revision(revision), "Version": inputs.version(version)}
+    if branch is not None:
+        body["Branch"] = inputs.branch(branch)
+    if description:
+        body["Description"] = description
+    return START_BUILD.call({"app_id": inputs.app_id(app_id)}, body=body)
+
+
+def _package(app_id: str, package_id: str) -> dict[str, str]:
+    return {"app_id": inputs.app_id(app_id), "package_id": inputs.package_id(package_id)}

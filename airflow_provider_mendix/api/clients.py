@@ -1,0 +1,365 @@
+"""The two senders: `requests` for workers, `aiohttp` for the triggerer. Nothing else in this package does I/O.
+
+Both send credentials only in the headers of one request to the one host of the connection, follow no redirect
+on an API call, read neither ``.netrc`` nor cookies, and take at most `LONGEST_BODY` bytes and the account's
+``timeout`` for one answer. The original exception of a library is not chained: its text may hold a signed URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from airflow_provider_mendix import __version__
+from airflow_provider_mendix.api.account import CONNECT_TIMEOUT, Account, is_safe
+from airflow_provider_mendix.api.core import Call, Response
+from airflow_provider_mendix.api.errors import (
+    DownloadError,
+    InvalidConnectionError,
+    MalformedResponseError,
+    MendixConnectionError,
+    RedirectedError,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import aiohttp
+    import requests
+
+T = TypeVar("T")
+
+USER_AGENT = f"airflow-provider-mendix/{__version__}"
+LONGEST_BODY = 64 * 1024 * 1024
+CHUNK = 1024 * 1024
+_MOST_REDIRECTS = 5
+_MOST_CONNECTIONS = 32
+
+
+class Download:
+    """The file of a package on its way.
+
+    :param size: bytes that the host announced, if it did.
+    """
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        length = response.headers.get("Content-Length", "")
+        self.size = int(length) if length.isdigit() else None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the bytes as they are on the wire, about a mebibyte at a time.
+
+        :raises DownloadError: if the line breaks, or the file ends before its announced size.
+        """
+        import urllib3
+
+        received = 0
+        try:
+            for chunk in self._response.raw.stream(CHUNK, decode_content=False):
+                received += len(chunk)
+                yield chunk
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise DownloadError(
+                f"The download broke off after {received} of {self.size or 'unknown'} bytes: {_reason(error)}."
+            ) from None
+        if self.size is not None and received != self.size:
+            raise DownloadError(f"The download ended after {received} of {self.size} bytes.")
+
+
+class MendixClient:
+    """Sends calls with `requests`; for workers."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._open_session: requests.Session | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up the connections."""
+        if self._open_session is not None:
+            self._open_session.close()
+            self._open_session = None
+
+    def send(self, call: Call[T]) -> T:
+        """Send one call, once.
+
+        :raises MendixError: whatever came instead of a good answer.
+        """
+        import requests
+        import urllib3
+
+        give_up_at = time.monotonic() + self.account.timeout
+        try:
+            with contextlib.closing(self._request(call)) as response:
+                body = bytearray()
+                # What has come so far, each time: `iter_content` would wait until its chunk is full, and a body
+                # that drips would keep it for hours.
+                while chunk := response.raw.read1(64 * 1024, decode_content=True):
+                    body += chunk
+                    _check_length(call, len(body))
+                    if time.monotonic() > give_up_at:
+                        raise requests.Timeout
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _not_answered(call, error, self.account) from None
+        return call.parse(_response(self.account, response.status_code, response.headers, bytes(body)))
+
+    @contextlib.contextmanager
+    def download(self, source: str | Call[bytes]) -> Iterator[Download]:
+        """Open the file of a package.
+
+        :param source: a signed link, or the deprecated download call. Only that call carries credentials, and
+            not to where it may redirect.
+        :raises DownloadError: if the file host refuses, or a redirect is unsafe.
+        :raises MendixError: if the download call is refused.
+        """
+        import requests
+        import urllib3
+
+        call = None if isinstance(source, str) else source
+        try:
+            response = self._get_file(source) if isinstance(source, str) else self._request(source)
+            if call and response.is_redirect:
+                location = _location(response)
+                response.close()
+                call = None  # from here on, a file host answers
+                response = self._get_file(location)
+        except (requests.RequestException, OSError) as error:
+            raise DownloadError(f"The file host cannot be reached: {_reason(error)}.") from None
+        with contextlib.closing(response):
+            if call and response.status_code != 200:
+                try:
+                    body = response.raw.read(LONGEST_BODY, decode_content=True)
+                except (urllib3.exceptions.HTTPError, OSError) as error:
+                    raise _not_answered(call, error, self.account) from None
+                call.parse(_response(self.account, response.status_code, response.headers, body))
+            if response.status_code != 200:
+                raise DownloadError(
+                    f"The file host {urlsplit(response.url).hostname} answered HTTP {response.status_code}. The"
+                    " link may have expired.",
+                    status=response.status_code,
+                )
+            yield Download(response)
+
+    def _request(self, call: Call[Any]) -> requests.Response:
+        url = self.account.base_url(call.endpoint.api) + call.target
+        headers, body = _headers_and_body(self.account, call)
+        return self._session().request(
+            call.endpoint.method,
+            url,
+            data=body,
+            headers=headers,
+            timeout=(min(CONNECT_TIMEOUT, self.account.timeout), self.account.timeout),
+            allow_redirects=False,
+            stream=True,
+            verify=_ca_bundle(self.account.verify),
+            proxies=self._proxies(url),
+        )
+
+    def _get_file(self, url: str) -> requests.Response:
+        for _ in range(_MOST_REDIRECTS):
+            if not is_safe(url):
+                raise DownloadError("The link to the file is not https, and its host is not this machine.")
+            response = self._session().get(
+                url,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                timeout=(min(CONNECT_TIMEOUT, self.account.timeout), self.account.timeout),
+                allow_redirects=False,
+                stream=True,
+                verify=_ca_bundle(self.account.verify),
+                proxies=self._proxies(url),
+            )
+            if not response.is_redirect:
+                return response
+            url = _location(response)
+            response.close()
+        raise RedirectedError(f"The file host redirected {_MOST_REDIRECTS} times.")
+
+    def _session(self) -> requests.Session:
+        if self._open_session is None:
+            from http.cookiejar import DefaultCookiePolicy
+
+            import requests
+
+            class Session(requests.Session):
+                def get_redirect_target(self, resp: requests.Response) -> None:
+                    """Else `requests` reads the whole body and parses the location just to be able to follow."""
+
+            session = Session()
+            session.trust_env = False
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            self._open_session = session
+        return self._open_session
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        proxy = _proxy_for(url, self.account)
+        return {"http": proxy, "https": proxy} if proxy else {}
+
+
+class AsyncMendixClient:
+    """Sends calls with `aiohttp`; for the triggerer. Use it as an async context manager."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._open_session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._open_session is not None:
+            await self._open_session.close()
+            self._open_session = None
+
+    async def send(self, call: Call[T]) -> T:
+        """Send one call, once.
+
+        :raises MendixError: whatever came instead of a good answer.
+        """
+        import aiohttp
+        from yarl import URL
+
+        url = self.account.base_url(call.endpoint.api) + call.target
+        headers, data = _headers_and_body(self.account, call)
+        try:
+            session = await self._session()
+            async with session.request(
+                call.endpoint.method,
+                URL(url, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                proxy=_proxy_for(url, self.account),
+            ) as answer:
+                body = bytearray()
+                async for chunk in answer.content.iter_chunked(64 * 1024):
+                    body += chunk
+                    _check_length(call, len(body))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise _not_answered(call, error, self.account) from None
+        return call.parse(_response(self.account, answer.status, answer.headers, bytes(body)))
+
+    async def _session(self) -> aiohttp.ClientSession:
+        if self._open_session is None:
+            import aiohttp
+
+            verify = _ca_bundle(self.account.verify)
+            context = await asyncio.to_thread(_ssl_context, verify)
+            self._open_session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, ssl=context),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=self.account.timeout, sock_connect=min(CONNECT_TIMEOUT, self.account.timeout)
+                ),
+                trust_env=False,
+            )
+            # It would send a GET or DELETE again by itself when the line breaks; whether to is not its business.
+            self._open_session._retry_connection = False
+        return self._open_session
+
+
+def _headers_and_body(account: Account, call: Call[Any]) -> tuple[dict[str, str], bytes | None]:
+    headers = {
+        "Accept": "application/json, */*",
+        "User-Agent": USER_AGENT,
+        **account.headers(call.endpoint.api),
+    }
+    if call.endpoint.returns is bytes:
+        headers["Accept-Encoding"] = "identity"
+    if call.body is None:
+        return headers, None
+    return {**headers, "Content-Type": "application/json"}, msgspec.json.encode(call.body)
+
+
+def _response(account: Account, status: int, headers: Any, body: bytes) -> Response:
+    refused = not 200 <= status < 300
+    return Response(
+        status=status,
+        headers={name.lower(): value for name, value in headers.items()},
+        body=account.redact(body) if refused else body,
+    )
+
+
+def _location(response: requests.Response) -> str:
+    try:
+        return urljoin(response.url, response.headers["Location"])
+    except ValueError:
+        raise DownloadError("The file host redirected to something that is no URL.") from None
+
+
+def _check_length(call: Call[Any], length: int) -> None:
+    if length > LONGEST_BODY:
+        raise MalformedResponseError(f"{call}: the answer is longer than {LONGEST_BODY} bytes; it was cut off.")
+
+
+def _proxy_for(url: str, account: Account) -> str | None:
+    """The connection's proxy, else the environment's unless ``NO_PROXY`` excepts the host."""
+    if account.proxy:
+        return account.proxy
+    from requests.utils import get_environ_proxies, select_proxy
+
+    return select_proxy(url, get_environ_proxies(url))
+
+
+def _ca_bundle(verify: bool | str) -> bool | str:
+    """Honour the environment's CA bundle in both senders alike; only `requests` would do it by itself."""
+    if verify is True:
+        verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if isinstance(verify, str) and not os.path.exists(verify):
+        raise InvalidConnectionError(f"The CA bundle {verify} of the connection or the environment is not there.")
+    return verify
+
+
+def _ssl_context(verify: bool | str) -> ssl.SSLContext | bool:
+    if verify is False:
+        return False
+    import certifi
+
+    bundle = certifi.where() if verify is True else verify
+    if os.path.isdir(bundle):
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _not_answered(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
+    message = f"{call}: no whole answer from {account.base_url(call.endpoint.api)}: {_reason(error)}."
+    if not call.endpoint.repeatable:
+        message += " Mendix may have carried it out all the same: look before it is sent again."
+    return MendixConnectionError(message)
+
+
+def _reason(error: BaseException) -> str:
+    """Say what broke, in words that cannot hold a URL: libraries put the whole URL in theirs."""
+    seen: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(seen) < 20:
+        found = todo.pop()
+        if isinstance(found, BaseException) and found not in seen:
+            seen.append(found)
+            todo += [*found.args, getattr(found, "reason", None), found.__cause__, found.__context__]
+    # The wrappers of aiohttp are `ssl` errors too, but only the originals inside them say what is wrong.
+    for found in seen:
+        if isinstance(found, ssl.SSLCertVerificationError) and hasattr(found, "verify_message"):
+            return f"the TLS certificate is not trusted ({found.verify_message})"
+    for found in seen:
+        if isinstance(found, ssl.SSLError) and getattr(found, "reason", None):
+            return f"TLS failed ({found.reason})"
+    for found in seen:
+        if isinstance(found, OSError) and found.strerror and isinstance(found.errno, int):
+            return found.strerror
+    if any("timeout" in type(found).__name__.lower() for found in seen):
+        return "timed out"
+    return f"the connection failed ({type(error).__name__})"

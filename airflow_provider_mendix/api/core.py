@@ -1,0 +1,137 @@
+"""What all of Mendix's APIs share: an endpoint is declared once, and one filled-in call is data."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+import pendulum
+
+from airflow_provider_mendix.api.errors import InvalidInputError, MalformedResponseError, response_error
+
+T = TypeVar("T")
+
+
+class Host(enum.Enum):
+    """The hosts that Mendix serves its APIs from; each has its own kind of credentials."""
+
+    DEPLOY = "https://deploy.mendix.com"
+    REPOSITORY = "https://repository.api.mendix.com"
+
+
+class Api(msgspec.Struct, frozen=True):
+    """A family of endpoints: where it lives and where it is documented."""
+
+    name: str
+    host: Host
+    prefix: str
+    docs: str
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer as it came: status, headers with lower-case names, and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until the server wants to be asked again, from either form of ``Retry-After``."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value)
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return max(0.0, (at - pendulum.now("UTC")).total_seconds()) if at.tzinfo else None
+
+
+class Endpoint(msgspec.Struct, Generic[T], frozen=True):
+    """One endpoint of a family.
+
+    :param returns: what a success reads as; ``None`` where the body does not matter.
+    :param repeatable: whether asking twice does no more than asking once.
+    """
+
+    api: Api
+    method: str
+    path: str
+    returns: Any
+    repeatable: bool
+
+    def call(
+        self,
+        segments: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Call[T]:
+        """Fill in one request.
+
+        :param segments: a value for each placeholder of the path; each is sent as one segment.
+        """
+        for name, value in segments.items():
+            if value in ("", ".", ".."):
+                raise InvalidInputError(f"{name} cannot be {value!r}.")
+        path = self.path.format_map({name: quote(value, safe="") for name, value in segments.items()})
+        return Call(endpoint=self, path=self.api.prefix + path, query=query or {}, body=body)
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True):
+    """One filled-in request, which can read its own answer."""
+
+    endpoint: Endpoint[T]
+    path: str
+    query: Mapping[str, str]
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query as they go on the wire."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.method} {self.path}"
+
+    def parse(self, response: Response) -> T:
+        """Read the answer.
+
+        :raises MendixError: the narrowest one that fits, if the answer is not a success or cannot be read.
+        """
+        if not 200 <= response.status < 300:
+            raise response_error(str(self), response)
+        returns = self.endpoint.returns
+        if returns is None or returns is bytes:
+            return cast(T, None if returns is None else response.body)
+        try:
+            return cast(T, msgspec.json.decode(response.body, type=returns, dec_hook=_decode_date))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            # The body itself stays out of the message: it may hold a signed URL.
+            kind = response.headers.get("content-type", "no Content-Type")
+            raise MalformedResponseError(
+                f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
+                f" what Mendix documents: {error}.",
+                status=response.status,
+            ) from None
+
+
+def _decode_date(kind: type, value: Any) -> Any:
+    """Read both of Mendix's date forms: milliseconds since the epoch, and RFC 3339 text."""
+    if kind is not pendulum.DateTime:
+        raise NotImplementedError(kind)
+    try:
+        if isinstance(value, str):
+            found = pendulum.parse(value, exact=False, tz="UTC")
+        else:
+            found = pendulum.from_timestamp(value / 1000, tz="UTC")
+        if not isinstance(found, pendulum.DateTime):
+            raise TypeError("a duration or an interval")
+        return found
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise ValueError(f"a {type(value).__name__} that is no date") from None

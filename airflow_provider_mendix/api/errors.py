@@ -1,0 +1,307 @@
+"""What can go wrong, as one tree, and which of it is worth another try.
+
+::
+
+    MendixError
+    ├── InvalidInputError            refused here, before any request
+    ├── InvalidConnectionError       the Airflow connection cannot be used
+    ├── MendixConnectionError        no whole answer came back                  (transient)
+    ├── MalformedResponseError       a success whose body is not what it should be (transient)
+    ├── RedirectedError              a redirect, which is never followed with credentials
+    ├── MendixResponseError          Mendix answered "no"
+    │   ├── InvalidRequestError          400 INVALID_APPID, INVALID_PARAMETERS, INVALID_VERSION
+    │   ├── UnauthorizedError            401
+    │   ├── ForbiddenError               403
+    │   ├── NotFoundError                404
+    │   │   ├── AppNotFoundError             APP_NOT_FOUND
+    │   │   └── PackageNotFoundError         PACKAGE_NOT_FOUND
+    │   ├── PackageInUseError            409 PACKAGE_IN_USE
+    │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
+    │   ├── BuildNotSucceededError       500 BUILD_NOT_SUCCEEDED, on the deprecated download
+    │   ├── RateLimitedError             429                                    (transient)
+    │   └── ServiceUnavailableError      502, 503, 504, a 500 without a code    (transient)
+    ├── PackageFailedError           the package ended as `Failed`
+    ├── PackageNotReadyError         the package has no file to download (yet)
+    ├── DownloadError                the file did not arrive whole              (transient)
+    ├── OutageError                  no good answer for longer than a wait tolerates
+    ├── WaitTimeoutError             a wait reached its deadline
+    └── UnexpectedEventError         a task was resumed with an event it cannot read
+
+Mendix delivers final failures as HTTP 500 (`BUILD_FAILED`), so its `errorCode` decides first and the HTTP
+status only where there is no code that we know.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from airflow_provider_mendix.api.core import Response
+
+API_RIGHTS = (
+    "Check the user name and the API key of the connection, and that the user has the permission"
+    " 'API Rights' on the app: it is granted per environment, on the Permissions tab of the app's"
+    " Environments page, and it is off by default on production."
+)
+_LONGEST_QUOTE = 300
+
+
+class MendixError(Exception):
+    """Whatever this provider raises on purpose.
+
+    :param message: what happened and what to do about it.
+    :param status: HTTP status of Mendix's answer, if there was one.
+    :param code: Mendix's ``errorCode``, if there was one.
+    :param retry_after: seconds that Mendix asked to wait, if it did.
+    """
+
+    transient: ClassVar[bool] = False
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the error as JSON-plain values, for a trigger event."""
+        return {
+            "type": type(self).__name__,
+            "message": str(self),
+            "status": self.status,
+            "code": self.code,
+            "retry_after": self.retry_after,
+        }
+
+
+class InvalidInputError(MendixError, ValueError):
+    """A value that cannot be right was refused before any request was made."""
+
+
+class InvalidConnectionError(MendixError):
+    """The Airflow connection is missing, incomplete or unsafe."""
+
+
+class MendixConnectionError(MendixError):
+    """No whole answer came back: refused, reset, timed out, or not to be verified."""
+
+    transient = True
+
+
+class MalformedResponseError(MendixError):
+    """Mendix reported success, but the body is not what its documentation promises."""
+
+    transient = True
+
+
+class RedirectedError(MendixError):
+    """Mendix answered an API call with a redirect, which credentials must not follow."""
+
+    advice = "Check the host of the connection: it must be the API host itself."
+
+
+class MendixResponseError(MendixError):
+    """Mendix answered, and the answer is no."""
+
+
+class InvalidRequestError(MendixResponseError):
+    """Mendix found a parameter invalid (400)."""
+
+    advice = "Check the values of the task; app_id is the app's subdomain, not its name or its UUID."
+
+
+class UnauthorizedError(MendixResponseError):
+    """Mendix does not accept the credentials (401)."""
+
+    advice = API_RIGHTS
+
+
+class ForbiddenError(MendixResponseError):
+    """Mendix knows the credentials and refuses the action (403)."""
+
+    advice = API_RIGHTS
+
+
+class NotFoundError(MendixResponseError):
+    """What the call names does not exist (404)."""
+
+
+class AppNotFoundError(NotFoundError):
+    """No such app, or the user may not see it."""
+
+    advice = (
+        "app_id is the app's subdomain, not its name or its UUID; the user needs 'API Rights' on at least"
+        " one of its environments."
+    )
+
+
+class PackageNotFoundError(NotFoundError):
+    """No such package or build job; it may have been deleted."""
+
+    advice = "Check the package id, and whether somebody deleted the package."
+
+
+class PackageInUseError(MendixResponseError):
+    """The package is still in use, so it cannot be deleted (409)."""
+
+    advice = "Deploy another package to the environments that use this one first, or set in_use='skip'."
+
+
+class BuildFailedError(MendixResponseError):
+    """Mendix refused to build: the start call itself answered that the build failed."""
+
+    advice = "The Build API gives no reason; open the app's Environments page in the portal for the build output."
+
+
+class BuildNotSucceededError(MendixResponseError):
+    """The deprecated download was asked for a package that is not ``Succeeded``."""
+
+    advice = "Wait until the package is Succeeded before it is downloaded."
+
+
+class RateLimitedError(MendixResponseError):
+    """Too many requests (429)."""
+
+    transient = True
+
+
+class ServiceUnavailableError(MendixResponseError):
+    """Mendix or something in front of it is down for the moment."""
+
+    transient = True
+
+
+class PackageFailedError(MendixError):
+    """The package ended as ``Failed``."""
+
+
+class PackageNotReadyError(MendixError):
+    """The package has no file to download, because it is not ``Succeeded`` or has no URL."""
+
+
+class DownloadError(MendixError):
+    """The file of a package did not arrive whole."""
+
+    transient = True
+
+
+class OutageError(MendixError):
+    """Mendix gave no good answer for longer than the wait tolerates."""
+
+
+class WaitTimeoutError(MendixError):
+    """The wait reached its deadline before there was a result."""
+
+
+class UnexpectedEventError(MendixError):
+    """A deferred task was resumed with an event it cannot read; it fails rather than guess."""
+
+
+_BY_CODE: dict[str, type[MendixResponseError]] = {
+    "INVALID_APPID": InvalidRequestError,
+    "INVALID_PARAMETERS": InvalidRequestError,
+    "INVALID_VERSION": InvalidRequestError,
+    "APP_NOT_FOUND": AppNotFoundError,
+    "PACKAGE_NOT_FOUND": PackageNotFoundError,
+    "PACKAGE_IN_USE": PackageInUseError,
+    "BUILD_FAILED": BuildFailedError,
+    "BUILD_NOT_SUCCEEDED": BuildNotSucceededError,
+    "SERVICE_UNAVAILABLE": ServiceUnavailableError,
+}
+_BY_STATUS: dict[int, type[MendixResponseError]] = {
+    400: InvalidRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    408: ServiceUnavailableError,
+    429: RateLimitedError,
+    502: ServiceUnavailableError,
+    503: ServiceUnavailableError,
+    504: ServiceUnavailableError,
+}
+
+
+class _ErrorBody(msgspec.Struct, rename="camel"):
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def response_error(request: str, response: Response) -> MendixError:
+    """Read an answer that is not a success.
+
+    :param request: method and path of the call, for the message.
+    :param response: the answer; secrets must have been taken out of its body.
+    """
+    if 300 <= response.status < 400:
+        return RedirectedError(
+            f"{request}: HTTP {response.status} redirects elsewhere, which is not followed,"
+            f" because the credentials would go along. {RedirectedError.advice}",
+            status=response.status,
+        )
+    body = _read_body(response)
+    code = _normalised(body.error_code)
+    kind = _classify(response.status, code)
+    said = " ".join((body.error_message or "").split())[:_LONGEST_QUOTE]
+    message = f"{request}: HTTP {response.status}"
+    message += f" {code}" if code else ""
+    message += f": {said}" if said else ""
+    message = message if message.endswith(".") else f"{message}."
+    return kind(
+        f"{message} {kind.advice}".rstrip(),
+        status=response.status,
+        code=code,
+        retry_after=response.retry_after,
+    )
+
+
+def error_from_json(data: Any) -> MendixError:
+    """Rebuild the error that :meth:`MendixError.to_json` wrote; its type survives."""
+    known = {kind.__name__: kind for kind in _kinds(MendixError)}
+    try:
+        return known[data["type"]](
+            data["message"],
+            status=data.get("status"),
+            code=data.get("code"),
+            retry_after=data.get("retry_after"),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedEventError("The trigger reported a failure that this version cannot read.") from None
+
+
+def _classify(status: int, code: str | None) -> type[MendixResponseError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500 and code is None:
+        return ServiceUnavailableError
+    return MendixResponseError
+
+
+def _read_body(response: Response) -> _ErrorBody:
+    try:
+        return msgspec.json.decode(response.body, type=_ErrorBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        looks_like_text = "html" not in response.headers.get("content-type", "")
+        text = response.body[:_LONGEST_QUOTE].decode("utf-8", "replace") if looks_like_text else ""
+        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text))
+
+
+def _normalised(code: str | None) -> str | None:
+    """Some codes are documented with spaces (`SERVICE UNAVAILABLE`)."""
+    return re.sub(r"\W+", "_", code.strip()).upper()[:60] or None if code else None
+
+
+def _kinds(kind: type[MendixError]) -> list[type[MendixError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in _kinds(child))]

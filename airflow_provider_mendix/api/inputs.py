@@ -1,0 +1,99 @@
+"""Values that users give: checked after rendering and before any request, with words on what to write instead."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_mendix.api.errors import InvalidInputError
+
+_NOTHING = {"", "none", "null", "undefined", "nan"}
+_UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_BRANCH_PREFIX = "branches/"
+_MAIN_LINES = ("main", "trunk")
+
+
+def app_id(value: object) -> str:
+    """Check the subdomain of an app."""
+    text = _text("app_id", value, "Give the app's subdomain, as in https://<app_id>.mendixcloud.com.")
+    if _UUID.fullmatch(text):
+        raise InvalidInputError(
+            f"app_id {text!r} is a UUID. The Build API wants the app's subdomain, as in"
+            " https://<app_id>.mendixcloud.com."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", text):
+        raise InvalidInputError(
+            f"app_id {text!r} cannot be a subdomain (letters, digits and hyphens). Give the app's subdomain,"
+            " as in https://<app_id>.mendixcloud.com, not its display name."
+        )
+    return text
+
+
+def package_id(value: object) -> str:
+    """Check the id of a package."""
+    text = _text("package_id", value, "Give the PackageId that the build task returned.")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text):
+        raise InvalidInputError(
+            f"package_id {text!r} is not shaped like an id. Give the PackageId that the build task returned,"
+            " not the package's name or version."
+        )
+    return text
+
+
+def revision(value: object) -> str:
+    """Check a revision: an SVN revision number (an ``int`` will do) or a Git commit hash."""
+    advice = "Give an SVN revision number or a Git commit hash."
+    if isinstance(value, bool):
+        raise InvalidInputError(f"revision cannot be {value!r}. {advice}")
+    text = _text("revision", str(value) if isinstance(value, int) else value, advice)
+    if re.fullmatch(r"0+", text) or not re.fullmatch(r"[0-9]+|[0-9a-fA-F]{4,64}", text):
+        raise InvalidInputError(
+            f"revision {text!r} is neither an SVN revision number (1 or more) nor a Git commit hash"
+            " (hexadecimal, best in full length). Names such as HEAD are not accepted."
+        )
+    return text
+
+
+def version(value: object) -> str:
+    """Check a version to build."""
+    advice = "Give major.minor.patch, such as 2.5.4."
+    text = _text("version", value, advice)
+    if re.fullmatch(r"\d+\.\d+\.\d+\.\w+", text):
+        raise InvalidInputError(
+            f"version {text!r} has four parts. {advice} Mendix itself adds the revision as the fourth part."
+        )
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", text):
+        raise InvalidInputError(f"version {text!r} is not a version that Mendix builds. {advice}")
+    return text
+
+
+def branch(value: object) -> str:
+    """Check a branch and give it as the Build API spells it.
+
+    ``main`` and ``trunk`` stay as they are; ``x`` and ``branches/x`` both become ``branches/x``.
+    """
+    advice = "Give main, trunk, or the branch's name with or without 'branches/'."
+    text = _text("branch", value, advice)
+    name = text.removeprefix(_BRANCH_PREFIX)
+    if text in _MAIN_LINES:
+        return text
+    if name.lower() in _NOTHING or name == "HEAD" or name.startswith("refs/") or _cannot_be_branch(name):
+        raise InvalidInputError(f"branch {text!r} cannot be a branch. {advice}")
+    return _BRANCH_PREFIX + name
+
+
+def _cannot_be_branch(name: str) -> bool:
+    return (
+        any(ord(character) < 32 or ord(character) == 127 or character in r"~^:?*[\\" for character in name)
+        or any(part in ("", ".", "..") for part in name.split("/"))
+        or name != name.strip()
+    )
+
+
+def _text(name: str, value: object, advice: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text, not {value!r}. {advice}")
+    if value.strip().lower() in _NOTHING:
+        raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). {advice}")
+    if "{{" in value or "{%" in value:
+        raise InvalidInputError(f"{name} {value!r} holds a template that was not rendered. {advice}")
+    return value

@@ -1,0 +1,184 @@
+"""A wait is data: what to ask, and how to judge the answer. Who asks, and when, is somebody else's business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from airflow_provider_mendix.api.build import Package, PackageStatus, get_package
+from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.errors import (
+    MendixError,
+    OutageError,
+    PackageFailedError,
+    UnexpectedEventError,
+    WaitTimeoutError,
+    error_from_json,
+)
+
+LONGEST_RETRY_AFTER = 900.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one answer means.
+
+    :param state: Mendix's word for it.
+    :param done: whether the wait is over, and well.
+    :param result: JSON-plain values to hand on when it is.
+    """
+
+    state: str
+    done: bool = False
+    result: dict[str, Any] = {}
+
+
+class PackageWait(msgspec.Struct, frozen=True, tag=True):
+    """Wait until a package is ``Succeeded``.
+
+    Like every wait, it knows what it waits for (``subject``), what to ask (``call``) and what the answer means
+    (``judge``, which raises when what is waited for can no longer happen).
+    """
+
+    app_id: str
+    package_id: str
+
+    @property
+    def subject(self) -> str:
+        return f"Package {self.package_id} of app {self.app_id}"
+
+    def call(self) -> Call[Package]:
+        return get_package(self.app_id, self.package_id)
+
+    def judge(self, answer: Package) -> Outcome:
+        if answer.status == PackageStatus.FAILED:
+            raise PackageFailedError(
+                f"{self.subject} (version {answer.version or 'unknown'}) ended as Failed. The Build API gives no"
+                " reason; open the app's Environments page in the portal for the build output."
+            )
+        done = answer.status == PackageStatus.SUCCEEDED
+        return Outcome(answer.status, done=done, result=answer.summary() if done else {})
+
+
+Wait = PackageWait
+
+
+def wait_to_json(wait: Wait) -> dict[str, Any]:
+    """Give a wait as JSON-plain values, for a trigger row."""
+    return dict(msgspec.to_builtins(wait))
+
+
+def wait_from_json(data: dict[str, Any]) -> Wait:
+    """Rebuild the wait that :func:`wait_to_json` wrote."""
+    try:
+        return msgspec.convert(data, type=Wait)
+    except msgspec.ValidationError as error:
+        raise UnexpectedEventError(f"The trigger holds a wait that this version cannot read: {error}.") from None
+
+
+def success_event(result: dict[str, Any]) -> dict[str, Any]:
+    """Say, as JSON-plain values, that a wait is over and well."""
+    return {"ended": "success", "result": result}
+
+
+def failure_event(error: MendixError) -> dict[str, Any]:
+    """Say, as JSON-plain values, that a wait is over and badly."""
+    return {"ended": "failure", "error": error.to_json()}
+
+
+def result_of(event: object) -> dict[str, Any]:
+    """Give what a wait resulted in, from the event that ended it.
+
+    :raises MendixError: the error that the trigger met, with its own type.
+    :raises UnexpectedEventError: if the event is missing or of no known form: a task must not succeed by mistake.
+    """
+    match event:
+        case {"ended": "success", "result": dict(result)}:
+            return result
+        case {"ended": "failure", "error": error}:
+            raise error_from_json(error)
+    raise UnexpectedEventError(
+        f"The task was resumed with {'no event' if event is None else 'an event of unknown form'}, so nothing is"
+        " known about the result. Clear the task to run it again."
+    )
+
+
+class Watch:
+    """One wait in progress: told each answer and the time, it says what that means and when to ask again.
+
+    It asks nothing and sleeps never, so the worker and the triggerer can share it.
+
+    :param poll_interval: seconds between two looks.
+    :param deadline: wall-clock time, in seconds since the epoch, after which nobody waits any longer.
+    :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
+    :param now: wall-clock time at the start.
+    """
+
+    def __init__(
+        self,
+        wait: Wait,
+        *,
+        poll_interval: float,
+        deadline: float,
+        outage_tolerance: float | None,
+        now: float,
+    ) -> None:
+        self.wait = wait
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.outage_tolerance = outage_tolerance
+        self.state = "not seen yet"
+        self.changed_at = now
+        self.reached_at = now
+        self.problem: MendixError | None = None
+        self.news: str | None = None
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next look; the last one falls on the deadline."""
+        asked = self.problem.retry_after if self.problem else None
+        pause = max(self.poll_interval, min(asked or 0.0, LONGEST_RETRY_AFTER))
+        return max(0.0, min(pause, self.deadline - now))
+
+    def observe(self, answer: Any, now: float) -> Outcome:
+        """Take one answer, or the error that came instead of it.
+
+        What a person should hear of it, if anything, is then in ``news``.
+
+        :raises MendixError: if the wait is over, and badly.
+        """
+        self.news = None
+        if isinstance(answer, MendixError):
+            if not answer.transient:
+                raise answer
+            if self.problem is None:
+                self.news = f"{self.wait.subject}: no good answer; it is asked again. {answer}"
+            self.problem = answer
+            self._check_outage(now)
+            outcome = Outcome(self.state)
+        else:
+            outcome = self.wait.judge(answer)
+            if outcome.state != self.state:
+                self.state, self.changed_at = outcome.state, now
+                self.news = f"{self.wait.subject}: {outcome.state}"
+            elif self.problem:
+                self.news = f"{self.wait.subject}: Mendix answers again; still {outcome.state}"
+            self.problem, self.reached_at = None, now
+        if not outcome.done and now >= self.deadline:
+            raise WaitTimeoutError(self._timeout_message(now)) from self.problem
+        return outcome
+
+    def _check_outage(self, now: float) -> None:
+        silence = now - self.reached_at
+        if self.outage_tolerance is not None and silence >= self.outage_tolerance:
+            raise OutageError(
+                f"{self.wait.subject}: no good answer from Mendix for {silence:.0f} s (tolerated:"
+                f" {self.outage_tolerance:.0f} s); last state {self.state}. The last problem: {self.problem}"
+                " The build itself goes on; look at the package before starting another one."
+            ) from self.problem
+
+    def _timeout_message(self, now: float) -> str:
+        message = (
+            f"{self.wait.subject}: timed out while {self.state}, for {now - self.changed_at:.0f} s by now."
+            " What Mendix does goes on; look at it in the portal, or raise the timeout."
+        )
+        return f"{message} The last problem: {self.problem}" if self.problem else message
