@@ -1,0 +1,211 @@
+"""The hook: an Airflow connection made into an account, and every endpoint as a typed method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_mendix.api import build, deploy
+from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
+from airflow_provider_mendix.api.clients import MendixClient
+from airflow_provider_mendix.api.clock import Clock, SystemClock
+from airflow_provider_mendix.api.core import Call, Host
+from airflow_provider_mendix.api.errors import (
+    ForbiddenError,
+    InvalidConnectionError,
+    MendixError,
+    PackageNotReadyError,
+    UnauthorizedError,
+)
+from airflow_provider_mendix.api.retry import send_patiently
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_provider_mendix.api.clients import Download
+
+T = TypeVar("T")
+
+
+class MendixHook(BaseHook):
+    """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
+
+    The connection: login is the Mendix user name, password its API key; host and port override the base URL
+    ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``timeout`` (seconds for
+    one whole answer, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
+
+    Each method makes one call, and repeats it after a passing trouble only where repeating is harmless. All
+    raise :class:`~airflow_provider_mendix.api.errors.MendixError` or a subclass, and
+    :class:`~airflow_provider_mendix.api.errors.InvalidInputError` before any request for a value that cannot be
+    right. ``app_id`` is always the app's subdomain.
+
+    :param mendix_conn_id: id of the Airflow connection.
+    """
+
+    conn_name_attr = "mendix_conn_id"
+    default_conn_name = "mendix_default"
+    conn_type = "mendix"
+    hook_name = "Mendix"
+    clock: ClassVar[Clock] = SystemClock()
+
+    def __init__(self, mendix_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.mendix_conn_id = mendix_conn_id
+        self._client: MendixClient | None = None
+
+    def get_conn(self) -> MendixClient:
+        """Give the client that this hook sends with; it opens nothing before the first call."""
+        if self._client is None:
+            connection = self.get_connection(self.mendix_conn_id)
+            self._client = MendixClient(account_of(connection, connection.extra_dejson))
+        return self._client
+
+    async def aget_account(self) -> Account:
+        """Read the connection without blocking an event loop."""
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        connection = await get_async_connection(self.mendix_conn_id, hook=self)
+        return account_of(connection, await get_async_extra_dejson(connection))
+
+    def list_packages(self, app_id: str) -> list[build.Package]:
+        """List all packages of an app, in no particular order."""
+        return self._send(build.list_packages(app_id))
+
+    def get_package(self, app_id: str, package_id: str, *, url: bool = False) -> build.Package:
+        """Get one package; with ``url`` also the signed link to its file, which is a secret."""
+        package = self._send(build.get_package(app_id, package_id, url=url))
+        if package.url:
+            _mask_link(package.url.location)
+        return package
+
+    def start_build(
+        self,
+        app_id: str,
+        *,
+        revision: str | int,
+        version: str,
+        branch: str | None = None,
+        description: str | None = None,
+    ) -> str:
+        """Start one build and give its ``PackageId``. It is sent once: a second call is a second build.
+
+        :param revision: SVN revision number or Git commit hash.
+        :param version: ``major.minor.patch``; Mendix tags the revision with it.
+        :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``. Mendix does not document what it builds when
+            the branch is left out.
+        """
+        call = build.start_build(
+            app_id, revision=revision, version=version, branch=branch, description=description
+        )
+        return self._send(call).package_id
+
+    def delete_package(self, app_id: str, package_id: str) -> None:
+        """Delete one package."""
+        self._send(build.delete_package(app_id, package_id))
+
+    @contextmanager
+    def download_package(self, app_id: str, package_id: str) -> Iterator[Download]:
+        """Open the file of a package with the call that Mendix has deprecated.
+
+        :meth:`open_package` is the way that Mendix recommends.
+        """
+        with self.get_conn().download(build.download_package(app_id, package_id)) as download:
+            yield download
+
+    @contextmanager
+    def open_package(self, app_id: str, package_id: str) -> Iterator[tuple[build.Package, Download]]:
+        """Open the file of a package through a signed link, asked for now and used at once.
+
+        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix gives no link.
+        :raises DownloadError: if the file host refuses.
+        """
+        package = self.get_package(app_id, package_id, url=True)
+        if package.status != build.PackageStatus.SUCCEEDED:
+            raise PackageNotReadyError(
+                f"Package {package_id} of app {app_id} is {package.status}, not Succeeded, so it has no file."
+                " Wait for it first, with MendixPackageSensor or wait_for_completion=True."
+            )
+        if package.url is None:
+            raise PackageNotReadyError(
+                f"Package {package_id} of app {app_id} is Succeeded, but Mendix gave no link to its file. Try"
+                " again later; if it stays so, the file may be gone."
+            )
+        with self.get_conn().download(package.url.location) as download:
+            yield package, download
+
+    def list_apps(self) -> list[deploy.App]:
+        """List the apps that the user may see."""
+        return self._send(deploy.list_apps())
+
+    def get_app(self, app_id: str) -> deploy.App:
+        """Get one app, with the UUID that the portal knows it by."""
+        return self._send(deploy.get_app(app_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Prove the API key by asking Mendix for the user's apps."""
+        try:
+            account = self.get_conn().account
+            apps = self.list_apps()
+        except (UnauthorizedError, ForbiddenError) as error:
+            return False, f"Mendix refused the API key of this connection. {error}"
+        except MendixError as error:
+            return False, str(error)
+        where = urlsplit(account.base_url(deploy.DEPLOY_API)).netloc
+        return True, f"The API key of {account.username} works on {where}: it sees {len(apps)} app(s)."
+
+    def _send(self, call: Call[T]) -> T:
+        return send_patiently(self.get_conn().send, call, self.clock)
+
+
+def account_of(connection: Connection, extra: Mapping[str, Any]) -> Account:
+    """Make an account of an Airflow connection.
+
+    :raises InvalidConnectionError: if something is missing, malformed or unsafe; no secret is shown.
+    """
+    urls = {Host.DEPLOY: base_url(connection.host, connection.port)} if connection.host else {}
+    if extra.get("repository_url"):
+        urls[Host.REPOSITORY] = base_url(extra["repository_url"])
+    token = extra.get("personal_access_token")
+    return Account(
+        username=checked_credential("Mendix user name", connection.login, "login"),
+        api_key=checked_credential("API key", connection.password, "password"),
+        personal_access_token=checked_credential("personal access token", token, "extra") if token else None,
+        base_urls=urls,
+        timeout=_seconds(extra.get("timeout")),
+        verify=_verify(extra.get("verify")),
+        proxy=extra.get("proxy") or None,
+    )
+
+
+def _seconds(value: object) -> float:
+    if value in (None, ""):
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 3600:
+        raise InvalidConnectionError(
+            f"The connection's timeout {value!r} is not a number of seconds from 1 to 3600."
+        )
+    return seconds
+
+
+def _verify(value: object) -> bool | str:
+    """The form and the URI of a connection carry text; its JSON may carry a boolean."""
+    text = "" if value is None else str(value).strip()
+    if text.lower() in ("", "true", "false"):
+        return text.lower() != "false"
+    return text
+
+
+def _mask_link(location: str) -> None:
+    """A signed link is a bearer secret; libraries log its path and query apart from its host."""
+    parts = urlsplit(location)
+    for secret in (location, parts.query, f"{parts.path}?{parts.query}"):
+        if len(secret) > 4:
+            mask_secret(secret)

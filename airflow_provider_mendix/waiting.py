@@ -1,0 +1,135 @@
+"""Wait here or defer: what every operator that waits shares.
+
+A wait on the worker, a deferred wait and a sensor's poke ask with the same `Wait` and judge with the same `Watch`,
+so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_mendix.api.clock import Clock, SystemClock
+from airflow_provider_mendix.api.errors import MendixError
+from airflow_provider_mendix.api.waits import Outcome, Wait, Watch, result_of, wait_to_json
+from airflow_provider_mendix.hooks.mendix import MendixHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DEFAULT_POLL_INTERVAL = 30.0
+SHORTEST_POLL_INTERVAL = 5.0
+DEFAULT_TIMEOUT = 2 * 60 * 60.0
+DEFAULT_OUTAGE_TOLERANCE = 15 * 60.0
+_TRIGGER_ENDS_FIRST = 5 * 60.0
+
+log = logging.getLogger(__name__)
+
+
+def default_deferrable() -> bool:
+    """Read ``[operators] default_deferrable``."""
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
+    """Check a duration that a DAG author gave."""
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    if given < at_least:
+        raise ValueError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
+    return given
+
+
+def look(hook: MendixHook, watch: Watch, clock: Clock) -> Outcome:
+    """Look once and log what is new.
+
+    :raises MendixError: if the wait is over, and badly.
+    """
+    try:
+        answer: Any = hook.get_conn().send(watch.wait.call())
+    except MendixError as error:
+        answer = error
+    outcome = watch.observe(answer, clock.now())
+    if watch.news:
+        log.info(watch.news)
+    return outcome
+
+
+def defer(operator: BaseOperator, mendix_conn_id: str, watch: Watch, now: float) -> NoReturn:
+    """Hand a wait over to the triggerer; the operator's ``execute_complete`` gets the event.
+
+    Airflow's own time-out is only the net under the trigger's, which knows what was last seen.
+    """
+    from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+
+    trigger = MendixWaitTrigger(
+        mendix_conn_id=mendix_conn_id,
+        wait=wait_to_json(watch.wait),
+        poll_interval=watch.poll_interval,
+        deadline=watch.deadline,
+        outage_tolerance=watch.outage_tolerance,
+    )
+    net = timedelta(seconds=max(0.0, watch.deadline - now) + _TRIGGER_ENDS_FIRST)
+    operator.defer(trigger=trigger, method_name="execute_complete", timeout=net)
+
+
+class MendixWaitingOperator(BaseOperator):
+    """Base of the operators that start something in Mendix and may wait until it is done.
+
+    :param mendix_conn_id: id of the Airflow connection.
+    :param wait_for_completion: wait until it is done; otherwise the task ends as soon as it is started.
+    :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks, at least 5.
+    :param timeout: seconds to wait at most.
+    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
+    """
+
+    clock: ClassVar[Clock] = SystemClock()
+
+    def __init__(
+        self,
+        *,
+        mendix_conn_id: str = MendixHook.default_conn_name,
+        wait_for_completion: bool = True,
+        deferrable: bool | None = None,
+        poll_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.mendix_conn_id = mendix_conn_id
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = seconds("poll_interval", poll_interval, at_least=SHORTEST_POLL_INTERVAL)
+        self.timeout = seconds("timeout", timeout, at_least=1)
+        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
+
+    def wait_for(self, hook: MendixHook, wait: Wait) -> dict[str, Any]:
+        """Wait until it is done and give the result; deferred, the task ends here and goes on elsewhere.
+
+        :raises MendixError: if the wait ends badly.
+        """
+        now = self.clock.now()
+        watch = Watch(
+            wait,
+            poll_interval=self.poll_interval,
+            deadline=now + self.timeout,
+            outage_tolerance=self.outage_tolerance,
+            now=now,
+        )
+        while not (outcome := look(hook, watch, self.clock)).done:
+            if self.deferrable:
+                defer(self, self.mendix_conn_id, watch, self.clock.now())
+            self.clock.sleep(watch.delay(self.clock.now()))
+        return outcome.result
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on after the triggerer has waited."""
+        return self.finish(result_of(event))
+
+    def finish(self, result: dict[str, Any]) -> Any:
+        """Make the task's return value of what the wait resulted in."""
+        return result
