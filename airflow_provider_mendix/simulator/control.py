@@ -1,0 +1,129 @@
+"""The control plane of a running simulator, below ``/_simulator/``: JSON, no credentials, never in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from airflow_provider_mendix.simulator.injector import InvalidFaultError
+from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.routes import Reply, json_reply
+
+if TYPE_CHECKING:
+    from airflow_provider_mendix.simulator.platform import Platform
+
+PREFIX = "/_simulator/"
+
+
+class _NextEnding(msgspec.Struct, forbid_unknown_fields=True):
+    ending: Ending
+
+
+class _ApiKey(msgspec.Struct, forbid_unknown_fields=True):
+    username: str
+    api_key: str
+
+
+class _App(msgspec.Struct, forbid_unknown_fields=True):
+    app_id: str
+    name: str | None = None
+    project_id: str | None = None
+    repository: Literal["git", "svn"] = "git"
+    free: bool = False
+
+
+class _Package(msgspec.Struct, forbid_unknown_fields=True):
+    app_id: str
+    version: str
+    revision: str
+    branch: str | None = None
+    description: str = ""
+    age: float = 0.0
+    in_use: bool = False
+
+
+def answer(platform: Platform, method: str, path: str, body: bytes) -> Reply:
+    """Answer one request to the control plane."""
+    action = _ACTIONS.get((method, path.removeprefix(PREFIX).rstrip("/")))
+    if action is None:
+        routes = [f"{known} {PREFIX}{name}" for known, name in _ACTIONS]
+        return json_reply({"error": f"There is no {method} {path} here.", "routes": routes}, 404)
+    try:
+        return json_reply(action(platform, body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return json_reply({"error": str(error)}, 400)
+    except InvalidFaultError as error:
+        return json_reply({"error": str(error)}, 400)
+    except KeyError as error:
+        return json_reply({"error": f"There is no {error}."}, 404)
+
+
+def _journal(platform: Platform, body: bytes) -> object:
+    return list(platform.journal)
+
+
+def _packages(platform: Platform, body: bytes) -> object:
+    return [
+        {
+            "package_id": package.package_id,
+            "app_id": package.app_id,
+            "name": package.name,
+            "version": package.version,
+            "description": package.description,
+            "status": platform.status(package.package_id),
+            "size": package.size,
+            "sha256": platform.sha256(package.package_id),
+        }
+        for package in list(platform.packages.values())
+    ]
+
+
+def _next_ending(platform: Platform, body: bytes) -> object:
+    platform.next_endings.append(msgspec.json.decode(body, type=_NextEnding).ending)
+    return {"next_endings": list(platform.next_endings)}
+
+
+def _api_key(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=_ApiKey)
+    platform.set_api_key(wish.username, wish.api_key)
+    return {"username": wish.username}
+
+
+def _apps(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=_App)
+    platform.add_app(**msgspec.structs.asdict(wish))
+    return platform.apps[wish.app_id]
+
+
+def _add_package(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=_Package)
+    return {"package_id": platform.add_package(**msgspec.structs.asdict(wish))}
+
+
+def _faults(platform: Platform, body: bytes) -> object:
+    return [active.shown() for active in platform.faults]
+
+
+def _add_fault(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=dict[str, Any])
+    return platform.faults.add(str(wish.pop("kind", "")), **wish).shown()
+
+
+def _clear_faults(platform: Platform, body: bytes) -> object:
+    platform.faults.clear()
+    return []
+
+
+_ACTIONS: dict[tuple[str, str], Callable[[Platform, bytes], object]] = {
+    ("GET", "journal"): _journal,
+    ("GET", "packages"): _packages,
+    ("POST", "next-ending"): _next_ending,
+    ("POST", "api-key"): _api_key,
+    ("POST", "apps"): _apps,
+    ("POST", "packages"): _add_package,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _add_fault,
+    ("DELETE", "faults"): _clear_faults,
+}

@@ -1,0 +1,117 @@
+"""pytest fixtures for tests of DAGs; nothing else in this package imports pytest.
+
+Import what you need in a ``conftest.py`` or a test, or write there
+``pytest_plugins = ["airflow_provider_mendix.simulator.fixtures"]``.
+
+A fixture of yours named ``mendix_apps`` gives the apps there are, as subdomains; without it there is ``shop``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+import msgspec
+import pytest
+
+from airflow_provider_mendix.api.clock import Clock, ManualClock, SystemClock
+from airflow_provider_mendix.simulator.injector import Faults
+from airflow_provider_mendix.simulator.inprocess import install
+from airflow_provider_mendix.simulator.journal import Journal
+from airflow_provider_mendix.simulator.packages import Timeline
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.server import Server
+
+_USER = "tester@example.com"
+_KEY = "api-key-of-the-tester"
+_IN_PROCESS_URL = "https://mendix.simulator.invalid"
+_APPS = "mendix_apps"
+
+
+class MendixSimulator(msgspec.Struct, frozen=True):
+    """What the fixtures give.
+
+    :param platform: the simulated Mendix itself: its apps, its packages, how long builds take and how they end.
+    :param api_url: base URL of its APIs; the Airflow connection ``mendix_default`` leads there.
+    :param files_url: base URL of its file host.
+    """
+
+    platform: Platform
+    api_url: str
+    files_url: str
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self.platform.faults
+
+    @property
+    def journal(self) -> Journal:
+        """Every request that came."""
+        return self.platform.journal
+
+    @property
+    def clock(self) -> Clock:
+        """The time that builds go on by."""
+        return self.platform.clock
+
+
+@pytest.fixture
+def mendix_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[MendixSimulator]:
+    """A Mendix on loopback in real time, and the Airflow connection ``mendix_default`` to it.
+
+    It works for tasks on a worker and in a triggerer, in this process and in others. Builds take no time, unless
+    the test sets another ``platform.timeline``.
+    """
+    platform = _platform(request, SystemClock())
+    platform.timeline = Timeline.of(0)
+    with Server(platform) as server:
+        _set_connection(monkeypatch, server.api_url)
+        yield MendixSimulator(platform, server.api_url, server.files_url)
+
+
+@pytest.fixture
+def mendix_simulator_in_process(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MendixSimulator]:
+    """A Mendix behind `requests-mock`, and the Airflow connection ``mendix_default`` to it.
+
+    No time passes but by sleeping: whatever waits in this process for Mendix waits no time at all, and the clock
+    moves by as much. For tasks that wait on the worker; the triggerer's requests do not go through `requests`.
+    """
+    import requests_mock
+
+    clock = ManualClock(time.time())
+    for name in ("now", "sleep", "pause"):
+        monkeypatch.setattr(SystemClock, name, getattr(clock, name))
+    platform = _platform(request, clock)
+    with requests_mock.Mocker() as mocker:
+        install(platform, mocker, api_url=_IN_PROCESS_URL)
+        _set_connection(monkeypatch, _IN_PROCESS_URL)
+        yield MendixSimulator(platform, _IN_PROCESS_URL, platform.files_url)
+
+
+def _platform(request: pytest.FixtureRequest, clock: Clock) -> Platform:
+    platform = Platform(clock)
+    platform.add_account(_USER, _KEY)
+    for app_id in _apps(request):
+        platform.add_app(app_id)
+    return platform
+
+
+def _apps(request: pytest.FixtureRequest) -> Iterable[str]:
+    """Ask for the fixture by its name: one that is only imported cannot bring others along."""
+    try:
+        return cast("Iterable[str]", request.getfixturevalue(_APPS))
+    except pytest.FixtureLookupError as error:
+        if error.argname != _APPS:
+            raise
+        return ("shop",)
+
+
+def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    # The time limit is short: a request that hangs must not keep a test for a minute.
+    connection = {"conn_type": "mendix", "login": _USER, "password": _KEY, "host": url, "extra": {"timeout": 5}}
+    monkeypatch.setenv("AIRFLOW_CONN_MENDIX_DEFAULT", json.dumps(connection))

@@ -1,0 +1,67 @@
+"""The platform behind `requests-mock`: a test of a DAG needs no socket, and no other host than Mendix's."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_mendix.api.clock import Clock
+from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.routes import Reply, Request
+
+if TYPE_CHECKING:
+    import requests
+    import requests_mock
+    from requests_mock.request import _RequestObjectProxy
+
+
+def install(platform: Platform, mocker: requests_mock.Mocker, *, api_url: str | None = None) -> None:
+    """Answer `requests` to Mendix's hosts and to the platform's file host; other hosts are left to the mocker.
+
+    :param api_url: base URL of one more host that is Mendix's.
+    """
+    from requests_mock import create_response
+
+    def answer(request: _RequestObjectProxy) -> requests.Response | None:
+        url = urlsplit(request.url or "")
+        base = f"{url.scheme}://{url.netloc}"
+        if base not in (*(host.value for host in Host), api_url, platform.files_url):
+            return None
+        body = request.body or b""
+        reply = platform.handle(
+            Request(
+                host="files" if base == platform.files_url else "api",
+                method=request.method or "GET",
+                path=url.path,
+                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=body.encode() if isinstance(body, str) else body,
+            )
+        )
+        _let_it_happen(reply, request, platform.clock)
+        headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+        return create_response(request, status_code=reply.status, headers=headers, content=reply.body)
+
+    mocker.add_matcher(answer)
+
+
+def _let_it_happen(reply: Reply, request: _RequestObjectProxy, clock: Clock) -> None:
+    """Do what a socket would: the platform's clock passes, and `requests` meets what its transport would meet."""
+    import requests
+    import urllib3
+
+    timeout = request.timeout[1] if isinstance(request.timeout, tuple) else request.timeout
+    if reply.delay:
+        clock.sleep(min(reply.delay, timeout or reply.delay))
+    if timeout is not None and reply.delay >= timeout:
+        raise requests.ReadTimeout("Read timed out.")
+    if reply.drop:
+        broken = (
+            ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+            if reply.drop == "reset"
+            else http.client.RemoteDisconnected("Remote end closed connection without response")
+        )
+        raise requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", broken))

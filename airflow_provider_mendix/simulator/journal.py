@@ -1,0 +1,67 @@
+"""Every request that came, for assertions; it holds no secret, so that it can be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from airflow_provider_mendix.simulator.routes import Reply, Request
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One request that came, and how it was answered.
+
+    :param at: seconds since the epoch.
+    :param query: with the signature of a link taken out.
+    :param status: of the answer that was made, even if a fault lost it; 0 if none was.
+    :param headers: names only, lower-case.
+    :param body: what a POST said, if it was JSON.
+    :param faults: names of the faults that made a difference.
+    """
+
+    at: float
+    host: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    status: int
+    headers: tuple[str, ...]
+    body: Any = None
+    faults: tuple[str, ...] = ()
+
+
+class Journal(list[Entry]):
+    """All requests, oldest first."""
+
+    def requests(
+        self, method: str | None = None, path_contains: str = "", *, host: str | None = None
+    ) -> list[Entry]:
+        """Pick some of them."""
+        return [
+            entry
+            for entry in self
+            if method in (None, entry.method) and path_contains in entry.path and host in (None, entry.host)
+        ]
+
+
+def entry(request: Request, reply: Reply, now: float, faults: tuple[str, ...] = ()) -> Entry:
+    """Write down one request."""
+    body = None
+    if request.method == "POST":
+        try:
+            body = msgspec.json.decode(request.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            body = None
+    return Entry(
+        at=now,
+        host=request.host,
+        method=request.method,
+        path=request.path,
+        query={name: "***" if name == "signature" else value for name, value in request.query.items()},
+        status=reply.status,
+        headers=tuple(sorted(request.headers)),
+        body=body,
+        faults=faults,
+    )

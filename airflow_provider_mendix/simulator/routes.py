@@ -1,0 +1,123 @@
+"""What goes over the wire, and which function of the simulator answers which endpoint of `api`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from airflow_provider_mendix import api
+from airflow_provider_mendix.api.core import Endpoint
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request as it came.
+
+    :param host: the API host, or the host that package files are downloaded from.
+    :param path: still percent-encoded, without the query.
+    :param headers: with lower-case names.
+    """
+
+    host: Literal["api", "files"]
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One answer, and what happens to it on the wire.
+
+    ``Content-Length`` is the length of the body unless the headers say otherwise: HEAD, or a file cut off.
+
+    :param status: 0 if there is nothing to answer with.
+    :param delay: seconds that pass before anything else happens.
+    :param drop: instead of the answer, the connection is reset or closed.
+    """
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    delay: float = 0.0
+    drop: Literal["reset", "close"] | None = None
+
+
+class RefusedError(Exception):
+    """The platform says no, in the shape that Mendix uses."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.reply = json_reply({"errorMessage": message, "errorCode": code}, status)
+
+
+def json_reply(value: object, status: int = 200) -> Reply:
+    """Answer with JSON."""
+    return Reply(status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
+
+
+Handler = Callable[..., Reply]
+
+ROUTES: dict[Endpoint[Any], Handler] = {}
+
+
+def serves(endpoint: Endpoint[Any]) -> Callable[[Handler], Handler]:
+    """Make a function answer an endpoint.
+
+    It is called with the platform, the request, and the decoded value of each placeholder by its name.
+    """
+
+    def register(handler: Handler) -> Handler:
+        ROUTES[endpoint] = handler
+        return handler
+
+    return register
+
+
+def find(method: str, path: str) -> tuple[Endpoint[Any], dict[str, str]] | None:
+    """Find the endpoint that a request is for, and the values in its path."""
+    found = []
+    for endpoint in ROUTES:
+        values = _match(endpoint, path) if endpoint.method == method else None
+        if values is not None:
+            found.append((endpoint, values))
+    # A word in the template beats a placeholder.
+    return min(found, key=lambda match: len(match[1]), default=None)
+
+
+def name(request: Request) -> str | None:
+    """Give the name of the endpoint that a request is for: that of the function that answers it."""
+    found = find(request.method, request.path)
+    return ROUTES[found[0]].__name__ if found else None
+
+
+def names() -> list[str]:
+    """Give the names of all endpoints."""
+    return sorted(handler.__name__ for handler in ROUTES.values())
+
+
+def unserved() -> list[Endpoint[Any]]:
+    """Give the endpoints that `api` declares and nothing here answers."""
+    modules = [
+        importlib.import_module(f"{api.__name__}.{module.name}") for module in pkgutil.iter_modules(api.__path__)
+    ]
+    declared = [thing for module in modules for thing in vars(module).values() if isinstance(thing, Endpoint)]
+    return [endpoint for endpoint in declared if endpoint not in ROUTES]
+
+
+def _match(endpoint: Endpoint[Any], path: str) -> dict[str, str] | None:
+    wanted = (endpoint.api.prefix + endpoint.path).split("/")
+    given = path.removesuffix("/").split("/")
+    if len(wanted) != len(given):
+        return None
+    values = {}
+    for template, segment in zip(wanted, given, strict=True):
+        if template.startswith("{"):
+            values[template.strip("{}")] = unquote(segment)
+        elif template != segment:
+            return None
+    return values

@@ -1,0 +1,182 @@
+"""The platform on two ports of this machine: one for the APIs, one for the files."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import socketserver
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from typing import Self
+from urllib.parse import parse_qsl
+
+from airflow_provider_mendix.simulator import control
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.routes import Reply, Request
+
+_LOOPBACK = "127.0.0.1"
+
+
+class Server:
+    """Serves a platform on loopback, in threads of its own. Use it as a context manager, or start and stop it.
+
+    :param port: of the API host and of the control plane; 0 for any free one.
+    :param files_port: of the file host; 0 for any free one.
+    """
+
+    def __init__(self, platform: Platform, *, port: int = 0, files_port: int = 0) -> None:
+        self.platform = platform
+        self._ports = (port, files_port)
+        self._listeners: list[_Listener] = []
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the API host."""
+        return self._listeners[0].url
+
+    @property
+    def files_url(self) -> str:
+        """Base URL of the file host."""
+        return self._listeners[1].url
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen.
+
+        :raises OSError: if a port is taken.
+        """
+        try:
+            for port, answer in zip(self._ports, (self._answer_api, self._answer_file), strict=True):
+                self._listeners.append(_Listener(port, answer))
+        except OSError:
+            self.stop()
+            raise
+        self.platform.files_url = self.files_url
+
+    def stop(self) -> None:
+        """Stop listening, and drop connections that clients keep open."""
+        while self._listeners:
+            self._listeners.pop().stop()
+
+    def _answer_api(self, request: Request) -> Reply:
+        if request.path.startswith(control.PREFIX):
+            return control.answer(self.platform, request.method, request.path, request.body)
+        return self.platform.handle(request)
+
+    def _answer_file(self, request: Request) -> Reply:
+        return self.platform.handle(
+            Request("files", request.method, request.path, request.query, request.headers, request.body)
+        )
+
+
+class _Listener(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
+        self.answer = answer
+        self.connections: set[socket.socket] = set()
+        super().__init__((_LOOPBACK, port), _Handler)
+        self.url = f"http://{_LOOPBACK}:{self.server_port}"
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def server_bind(self) -> None:
+        # The inherited one asks the name service who we are, which may take seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = _LOOPBACK, self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a client hangs up; show everything else."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "MendixSimulator"
+    sys_version = ""
+    # Head and body leave together; apart they would wait for each other's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Listener
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the journal has it."""
+
+    def _serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not length.isdigit():
+            self.send_error(411)
+            return
+        request = Request(
+            host="api",
+            method=self.command,
+            path=path,
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(length)),
+        )
+        reply = self.server.answer(request)
+        if self._client_leaves(within=reply.delay) or reply.drop:
+            self._hang_up(reset=reply.drop == "reset")
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.status != 204 and "Content-Length" not in reply.headers:
+            self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
+            # Shorter than announced: nothing else may follow.
+            self.close_connection |= len(reply.body) < int(reply.headers.get("Content-Length", 0))
+
+    def _client_leaves(self, *, within: float) -> bool:
+        """Let real time pass, unless the client or the server ends the connection before."""
+        if not within:
+            return False
+        self.connection.settimeout(within)
+        try:
+            self.connection.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        else:
+            return True
+        finally:
+            self.connection.settimeout(None)
+
+    def _hang_up(self, *, reset: bool) -> None:
+        self.close_connection = True
+        if reset:
+            # The inherited way to close says goodbye first, and then it is no reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(self.connection.detach())
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815

@@ -1,0 +1,50 @@
+"""Talking to a platform by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_mendix.api.clock import ManualClock
+from airflow_provider_mendix.simulator import Options, Platform, Reply, Request
+
+USER, KEY = "ana@example.com", "s3cr3t-key-of-ana"
+AUTH = {"mendix-username": USER, "mendix-apikey": KEY}
+START = {"Branch": "main", "Revision": "9f3ab2c1d4e5f60718293a4b5c6d7e8f90123456", "Version": "1.4.2"}
+
+
+class Talk:
+    """Sends requests to a platform by hand, written out as they go over the wire."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.clock = ManualClock()
+        self.platform = Platform(self.clock, options=options)
+        self.platform.add_account(USER, KEY, display_name="Ana Dev")
+        self.platform.add_app("shop", project_id="7c1e0d5e-7d1f-4f4c-9f36-0a4c1d2e3f40")
+
+    def api(self, method: str, target: str, body: Any = None, headers: dict[str, str] = AUTH) -> Reply:
+        path, _, query = target.partition("?")
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return self.platform.handle(Request("api", method, path, dict(parse_qsl(query)), headers, raw))
+
+    def json(self, method: str, target: str, body: Any = None) -> Any:
+        reply = self.api(method, target, body)
+        assert reply.status == 200, reply
+        assert reply.headers["Content-Type"] == "application/json"
+        return json.loads(reply.body)
+
+    def start(self, **changes: Any) -> str:
+        return self.json("POST", "/api/1/apps/shop/packages", START | changes)["PackageId"]
+
+    def get(self, package_id: str) -> dict[str, Any]:
+        return self.json("GET", f"/api/1/apps/shop/packages/{package_id}")
+
+    def link(self, package_id: str) -> str:
+        return self.json("GET", f"/api/1/apps/shop/packages/{package_id}?url=true")["Url"]["Location"]
+
+    def file(self, link: str, method: str = "GET", headers: dict[str, str] | None = None) -> Reply:
+        url = urlsplit(link)
+        return self.platform.handle(
+            Request("files", method, url.path, dict(parse_qsl(url.query)), headers or {}, b"")
+        )

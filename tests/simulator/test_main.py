@@ -1,0 +1,93 @@
+"""The simulator as a program."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_mendix.api import build
+from airflow_provider_mendix.api.account import Account, base_url
+from airflow_provider_mendix.api.clients import MendixClient
+from airflow_provider_mendix.api.core import Host
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "airflow_provider_mendix.simulator", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def connection(process: subprocess.Popen[str]) -> dict[str, str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        words = shlex.split(line) if line.startswith("export ") else []
+        if words:
+            return json.loads(words[1].removeprefix("AIRFLOW_CONN_MENDIX_DEFAULT="))
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(number):
+    process = run("--app", "plan", "--seconds", "0", "--package-size", "5000", "--with-old-package")
+    try:
+        found = connection(process)
+        assert found["conn_type"] == "mendix"
+        account = Account(
+            username=found["login"],
+            api_key=found["password"],
+            base_urls={Host.DEPLOY: base_url(found["host"])},
+        )
+        with MendixClient(account) as mendix:
+            assert [package.version for package in mendix.send(build.list_packages("plan"))] == ["0.9.0.5f0c9e1a"]
+            started = mendix.send(build.start_build("plan", revision="9f3ab2c1", version="1.0.0"))
+            package = mendix.send(build.get_package("plan", started.package_id))
+            assert (package.status, package.size) == ("Succeeded", 5000)
+    finally:
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=30)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def test_user_key_and_ending():
+    process = run("--user", "bob@example.com", "--api-key", "it's", "--ending", "stuck_queued", "--seconds", "0")
+    try:
+        found = connection(process)
+        assert (found["login"], found["password"]) == ("bob@example.com", "it's")
+        account = Account(username="bob@example.com", api_key="it's", base_urls={Host.DEPLOY: found["host"]})
+        with MendixClient(account) as mendix:
+            started = mendix.send(build.start_build("shop", revision="9f3ab2c1", version="1.0.0"))
+            assert mendix.send(build.get_package("shop", started.package_id)).status == "Queued"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_taken_port_is_said_in_words():
+    first = run()
+    try:
+        port = connection(first)["host"].rpartition(":")[2]
+        second = run("--port", port)
+        _, complaints = second.communicate(timeout=30)
+        assert second.returncode == 1
+        assert complaints.startswith("Cannot listen: ")
+        assert "--port" in complaints
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+
+
+def test_unknown_ending_is_refused():
+    process = run("--ending", "explodes")
+    _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "explodes" in complaints
+    assert "stuck_building" in complaints
