@@ -1,0 +1,105 @@
+"""The tree of exceptions: what its drawing says is so, and an error survives the way from a trigger to a task."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+
+import pytest
+
+from airflow_provider_mendix.api import errors
+from airflow_provider_mendix.api.errors import (
+    AppNotFoundError,
+    MendixError,
+    RateLimitedError,
+    UnexpectedEventError,
+    error_from_json,
+)
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if inspect.isclass(kind) and issubclass(kind, MendixError) and kind.__module__ == errors.__name__
+]
+
+
+def drawn() -> dict[str, tuple[str | None, bool]]:
+    """Read the drawing: each class with its parent, and whether it is marked as transient."""
+    tree: dict[str, tuple[str | None, bool]] = {}
+    branch: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.fullmatch(r"    ([│├└─ ]*)(\w+Error)\b(.*)", line)
+        if found:
+            indent, name, rest = found.groups()
+            del branch[len(indent) // 4 :]
+            tree[name] = (branch[-1] if branch else None, rest.endswith("(transient)"))
+            branch.append(name)
+    return tree
+
+
+def test_the_drawing_names_exactly_the_classes_there_are():
+    assert sorted(drawn()) == sorted(kind.__name__ for kind in KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_drawing_tells_the_truth(kind):
+    parent, transient = drawn()[kind.__name__]
+
+    assert parent == (None if kind is MendixError else kind.__base__.__name__)
+    assert transient == kind.transient
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_round_trip(kind):
+    error = kind("what happened; what to do", status=500, code="BUILD_FAILED", retry_after=1.5)
+
+    back = error_from_json(json.loads(json.dumps(error.to_json())))
+
+    assert type(back) is kind
+    assert str(back) == "what happened; what to do"
+    assert (back.status, back.code, back.retry_after) == (500, "BUILD_FAILED", 1.5)
+
+
+def test_round_trip_of_little():
+    back = error_from_json(json.loads(json.dumps(MendixError("alone").to_json())))
+
+    assert type(back) is MendixError
+    assert (back.status, back.code, back.retry_after) == (None, None, None)
+
+
+def test_fields_may_be_missing():
+    """An older trigger may have written fewer."""
+    assert type(error_from_json({"type": "AppNotFoundError", "message": "gone"})) is AppNotFoundError
+
+
+def test_fields_may_be_new():
+    """A newer trigger may have written more."""
+    assert type(error_from_json({**RateLimitedError("slow").to_json(), "more": 1})) is RateLimitedError
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        None,
+        "",
+        "AppNotFoundError",
+        7,
+        [],
+        [["type", "MendixError"]],
+        {},
+        {"type": "AppNotFoundError"},
+        {"message": "gone"},
+        {"type": None, "message": "gone"},
+        {"type": [], "message": "gone"},
+        {"type": {}, "message": "gone"},
+        {"type": "NoSuchError", "message": "gone"},
+        {"type": "ValueError", "message": "gone"},
+        {"type": "object", "message": "gone"},
+    ],
+    ids=repr,
+)
+def test_rubbish_is_an_error_of_its_own(rubbish):
+    with pytest.raises(UnexpectedEventError):
+        error_from_json(rubbish)

@@ -1,0 +1,290 @@
+"""The file of a package: whole or an error, and never with Mendix's credentials where they do not belong."""
+
+from __future__ import annotations
+
+import gzip
+import traceback
+
+import pytest
+
+from airflow_provider_mendix.api import build
+from airflow_provider_mendix.api.clients import USER_AGENT, MendixClient
+from airflow_provider_mendix.api.errors import (
+    BuildNotSucceededError,
+    DownloadError,
+    InvalidRequestError,
+    MendixConnectionError,
+    MendixError,
+    PackageNotFoundError,
+    RedirectedError,
+    ServiceUnavailableError,
+)
+
+DOWNLOAD = build.download_package("calc", "b3d14e53")
+FILE = b"PK\x03\x04" + bytes(range(256)) * 9000  # a little more than two chunks
+SIGNED = "/files/a.mda?sig=canary"
+
+
+@pytest.fixture
+def client(account):
+    with MendixClient(account) as client:
+        yield client
+
+
+@pytest.fixture
+def link(file_host):
+    return file_host.url + SIGNED
+
+
+def read(client, source) -> bytes:
+    with client.download(source) as download:
+        return b"".join(download)
+
+
+def broken(client, source) -> DownloadError:
+    """Fail to read, and check that nothing of the link can be seen in the failure."""
+    with pytest.raises(DownloadError) as raised:
+        read(client, source)
+    assert "canary" not in "".join(traceback.format_exception(raised.value)) + str(raised.value.to_json())
+    return raised.value
+
+
+def carries_credentials(request) -> bool:
+    return any(name.startswith("mendix-") or name in ("authorization", "cookie") for name in request.headers)
+
+
+class TestLink:
+    def test_a_whole_file(self, client, file_host, link):
+        file_host.answer(FILE, Content_Type="application/octet-stream")
+
+        with client.download(link) as download:
+            assert download.size == len(FILE)
+            chunks = list(download)
+
+        assert b"".join(chunks) == FILE
+        assert len(chunks) > 1
+        assert file_host.request.target == SIGNED
+        assert file_host.request.headers["user-agent"] == USER_AGENT
+        assert file_host.request.headers["accept-encoding"] == "identity"
+        assert not carries_credentials(file_host.request)
+
+    def test_a_file_of_unknown_length(self, client, file_host, link):
+        file_host.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nPK.\r\n2\r\n..\r\n0\r\n\r\n")
+
+        with client.download(link) as download:
+            assert download.size is None
+            assert b"".join(download) == b"PK..."
+
+    def test_an_empty_file(self, client, file_host, link):
+        file_host.answer(b"")
+
+        assert read(client, link) == b""
+
+    def test_bytes_are_not_unpacked(self, client, file_host, link):
+        """What is archived is what is on the wire, and its length is the announced one."""
+        packed = gzip.compress(b"PK...")
+        file_host.answer(packed, Content_Encoding="gzip")
+
+        assert read(client, link) == packed
+
+    def test_a_short_file(self, client, file_host, link):
+        file_host.cut(FILE[:1000], announced=len(FILE))
+
+        assert f"after 1000 of {len(FILE)} bytes" in str(broken(client, link))
+
+    def test_a_chunk_that_is_cut(self, client, file_host, link):
+        file_host.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nPK")
+
+        assert "of unknown bytes" in str(broken(client, link))
+
+    def test_a_line_that_breaks(self, client, file_host, link):
+        file_host.reset(after=b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nPK")
+
+        assert "of 1000 bytes" in str(broken(client, link))
+
+    def test_a_file_that_stalls(self, account, file_host, link):
+        file_host.stall(after=b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nPK")
+
+        with MendixClient(type(account)(username="ana", api_key="key", timeout=0.3)) as client:
+            assert "of 1000 bytes: timed out" in str(broken(client, link))
+
+    @pytest.mark.parametrize("status", [403, 404, 410, 500])
+    def test_a_link_that_has_expired(self, client, file_host, link, status):
+        file_host.answer(f"<Error>{SIGNED}</Error>".encode(), status)
+
+        error = broken(client, link)
+
+        assert error.status == status
+        assert error.transient is True
+        assert f"127.0.0.1 answered HTTP {status}" in str(error)
+        assert "expired" in str(error)
+
+    @pytest.mark.parametrize("status", [204, 206])
+    def test_another_success_is_none(self, client, file_host, link, status):
+        file_host.answer(b"", status)
+
+        assert broken(client, link).status == status
+
+    def test_nobody_there(self, client, closed_port):
+        assert "cannot be reached" in str(broken(client, f"http://127.0.0.1:{closed_port}{SIGNED}"))
+
+    def test_a_file_host_that_hangs_up(self, client, file_host, link):
+        file_host.hang_up()
+
+        assert "cannot be reached" in str(broken(client, link))
+
+    @pytest.mark.parametrize(
+        "unsafe",
+        [
+            "http://files.example/a.mda?sig=canary",
+            "http://10.0.0.1/a.mda?sig=canary",
+            "http://127.0.0.1.files.example/a.mda?sig=canary",
+            "ftp://127.0.0.1/a.mda?sig=canary",
+            "file:///etc/passwd?sig=canary",
+            "//files.example/a.mda?sig=canary",
+            "https://[files.example/a.mda?sig=canary",
+            "canary",
+            "",
+        ],
+    )
+    def test_a_link_that_is_not_safe(self, client, unsafe):
+        assert "not https" in str(broken(client, unsafe))
+
+
+class TestRedirect:
+    def test_it_is_followed_without_credentials(self, client, file_host, link, new_wire):
+        bucket = new_wire()
+        file_host.answer(b"", 307, Location=f"{bucket.url}/bucket/a.mda?sig=other", Set_Cookie="a=b")
+        bucket.answer(FILE)
+
+        assert read(client, link) == FILE
+
+        assert bucket.request.target == "/bucket/a.mda?sig=other"
+        assert not carries_credentials(bucket.request)
+
+    def test_it_may_be_relative(self, client, file_host, link):
+        file_host.answer(b"", 302, Location="/elsewhere?sig=other")
+        file_host.answer(FILE)
+
+        assert read(client, link) == FILE
+
+        assert [request.target for request in file_host.requests] == [SIGNED, "/elsewhere?sig=other"]
+
+    @pytest.mark.parametrize("unsafe", ["http://files.example/?canary", "https://[canary"])
+    def test_it_may_not_lead_anywhere(self, client, file_host, link, unsafe):
+        file_host.answer(b"", 302, Location=unsafe)
+
+        broken(client, link)
+
+        assert len(file_host.requests) == 1
+
+    def test_it_comes_to_an_end(self, client, file_host, link):
+        for _ in range(20):
+            file_host.answer(b"", 302, Location=link)
+
+        with pytest.raises(RedirectedError) as raised:
+            read(client, link)
+
+        assert "canary" not in str(raised.value)
+        assert len(file_host.requests) < 20
+
+
+class TestDeprecatedCall:
+    def test_direct(self, client, wire, account):
+        wire.answer(FILE)
+
+        assert read(client, DOWNLOAD) == FILE
+
+        assert wire.request.target == "/api/1/apps/calc/packages/b3d14e53/download"
+        assert wire.request.headers["mendix-apikey"] == account.api_key
+        assert wire.request.headers["accept-encoding"] == "identity"
+
+    def test_redirected(self, client, wire, file_host, link):
+        wire.answer(b"", 302, Location=link)
+        file_host.answer(FILE)
+
+        assert read(client, DOWNLOAD) == FILE
+
+        assert carries_credentials(wire.request)
+        assert not carries_credentials(file_host.request)
+
+    def test_redirected_to_a_link_that_has_expired(self, client, wire, file_host, link):
+        wire.answer(b"", 302, Location=link)
+        file_host.answer(b"", 403)
+
+        with pytest.raises(MendixError) as raised:
+            read(client, DOWNLOAD)
+
+        assert type(raised.value) is DownloadError
+        assert raised.value.status == 403
+
+    def test_redirected_to_somewhere_unsafe(self, client, wire):
+        wire.answer(b"", 302, Location="http://files.example/?canary")
+
+        broken(client, DOWNLOAD)
+
+    def test_redirected_to_nowhere(self, client, wire):
+        wire.answer(b"", 302)
+
+        with pytest.raises(RedirectedError):
+            read(client, DOWNLOAD)
+
+    @pytest.mark.parametrize(
+        ("status", "answer", "kind"),
+        [
+            (400, "invalid_parameters_package", InvalidRequestError),
+            (404, "package_not_found", PackageNotFoundError),
+            (500, "build_not_succeeded", BuildNotSucceededError),
+        ],
+    )
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_documented_code(self, client, wire, sample, status, answer, kind, packed):
+        body = sample(f"build/error_{answer}.json")
+        if packed:
+            wire.answer(gzip.compress(body), status, Content_Encoding="gzip")
+        else:
+            wire.answer(body, status)
+
+        with pytest.raises(MendixError) as raised:
+            read(client, DOWNLOAD)
+
+        assert type(raised.value) is kind
+        assert "GET /api/1/apps/calc/packages/b3d14e53/download" in str(raised.value)
+
+    def test_outage(self, client, wire):
+        wire.answer(b"", 503, retry_after="7")
+
+        with pytest.raises(ServiceUnavailableError) as raised:
+            read(client, DOWNLOAD)
+
+        assert raised.value.retry_after == 7
+
+    def test_a_refusal_that_is_cut(self, client, wire):
+        wire.say(b"HTTP/1.1 500 No\r\nContent-Length: 1000\r\n\r\n{")
+
+        with pytest.raises(MendixConnectionError, match="b3d14e53/download: no whole answer"):
+            read(client, DOWNLOAD)
+
+    def test_a_refusal_that_repeats_the_key(self, client, wire, account):
+        wire.answer({"errorMessage": f"Who is {account.api_key}?"}, 401)
+
+        with pytest.raises(MendixError, match=r"Who is \*\*\*\?") as raised:
+            read(client, DOWNLOAD)
+
+        assert account.api_key not in "".join(traceback.format_exception(raised.value))
+
+    def test_a_short_file(self, client, wire):
+        wire.cut(FILE[:10], announced=len(FILE))
+
+        broken(client, DOWNLOAD)
+
+
+def test_a_client_may_be_closed_and_used_again(client, wire):
+    wire.answer([])
+    wire.answer([])
+
+    client.send(build.list_packages("calc"))
+    client.close()
+    client.close()
+
+    assert client.send(build.list_packages("calc")) == []

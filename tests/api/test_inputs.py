@@ -1,0 +1,210 @@
+"""Values that users give: which ones pass, as what, and what a person is told about the others."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_mendix.api import build, deploy, inputs
+from airflow_provider_mendix.api.errors import InvalidInputError
+
+UUID = "fae5de74-69c2-4488-a4de-abf89daac63e"
+HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "expected"),
+    [
+        (inputs.app_id, "calc", "calc"),
+        (inputs.app_id, "my-app-2", "my-app-2"),
+        (inputs.app_id, "Calc", "Calc"),
+        (inputs.app_id, "a", "a"),
+        (inputs.app_id, "100", "100"),
+        (inputs.package_id, UUID, UUID),
+        (inputs.package_id, "b3d14e53", "b3d14e53"),
+        (inputs.revision, "63", "63"),
+        (inputs.revision, 63, "63"),
+        (inputs.revision, 1, "1"),
+        (inputs.revision, "9f3ab2c1", "9f3ab2c1"),
+        (inputs.revision, "9F3AB2C1", "9F3AB2C1"),
+        (inputs.revision, HASH, HASH),
+        (inputs.revision, "a" * 64, "a" * 64),
+        (inputs.revision, "0000001f", "0000001f"),
+        (inputs.version, "2.5.4", "2.5.4"),
+        (inputs.version, "0.0.0", "0.0.0"),
+        (inputs.version, "1.0.1718000000000", "1.0.1718000000000"),
+        (inputs.branch, "main", "main"),
+        (inputs.branch, "trunk", "trunk"),
+        (inputs.branch, "x", "branches/x"),
+        (inputs.branch, "branches/x", "branches/x"),
+        (inputs.branch, "branches/main", "branches/main"),
+        (inputs.branch, "Main", "branches/Main"),
+        (inputs.branch, "feature/one", "branches/feature/one"),
+        (inputs.branch, "statistical functions", "branches/statistical functions"),
+        (inputs.branch, "größe-Ωmega", "branches/größe-Ωmega"),
+        (inputs.branch, "release-1.4", "branches/release-1.4"),
+    ],
+)
+def test_good_value(check, value, expected):
+    assert check(value) == expected
+
+
+ALL = (inputs.app_id, inputs.package_id, inputs.revision, inputs.version, inputs.branch)
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize("value", ["", " ", "\n", "None", "none", " None ", "null", "NULL", "undefined", "nan"])
+def test_what_rendered_to_nothing(check, value):
+    with pytest.raises(
+        InvalidInputError, match=rf"^{check.__name__} is empty \(it rendered to .*\)\. Give "
+    ) as raised:
+        check(value)
+
+    assert repr(value) in str(raised.value)
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize("value", [None, True, False, 1.5, ["x"], {"a": 1}, b"x"], ids=repr)
+def test_what_is_not_text(check, value):
+    with pytest.raises(InvalidInputError, match=rf"^{check.__name__} (must be text, not|cannot be) .*Give "):
+        check(value)
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize("value", ["{{ params.x }}", "a{{ds}}", "{% if x %}", "branches/{{ x }}"])
+def test_what_was_not_rendered(check, value):
+    with pytest.raises(InvalidInputError, match="template that was not rendered"):
+        check(value)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "says"),
+    [
+        (inputs.app_id, UUID, "is a UUID. The Build API wants the app's subdomain"),
+        (inputs.app_id, UUID.upper(), "is a UUID"),
+        (inputs.app_id, "Calculation App", "not its display name"),
+        (inputs.app_id, "calc.mendixcloud.com", "cannot be a subdomain"),
+        (inputs.app_id, "https://calc.mendixcloud.com", "cannot be a subdomain"),
+        (inputs.app_id, "calc/../other", "cannot be a subdomain"),
+        (inputs.app_id, "calc\n", "cannot be a subdomain"),
+        (inputs.app_id, " calc", "cannot be a subdomain"),
+        (inputs.app_id, "-calc", "cannot be a subdomain"),
+        (inputs.app_id, "calc-", "cannot be a subdomain"),
+        (inputs.app_id, "größe", "cannot be a subdomain"),
+        (inputs.app_id, 7, "must be text, not 7"),
+        (inputs.package_id, "Main line-2.5.4.63.mda", "not the package's name or version"),
+        (inputs.package_id, "2.5.4.63", "not the package's name or version"),
+        (inputs.package_id, "a/b", "is not shaped like an id"),
+        (inputs.package_id, "..", "is not shaped like an id"),
+        (inputs.package_id, "x\n", "is not shaped like an id"),
+        (inputs.package_id, "{'package_id': 'x'}", "is not shaped like an id"),
+        (inputs.revision, 0, "revision '0' is neither"),
+        (inputs.revision, "0", "revision '0' is neither"),
+        (inputs.revision, "000", "is neither"),
+        (inputs.revision, -1, "is neither"),
+        (inputs.revision, "HEAD", "Names such as HEAD are not accepted"),
+        (inputs.revision, "latest", "is neither an SVN revision number"),
+        (inputs.revision, "r63", "is neither"),
+        (inputs.revision, "63 ", "is neither"),
+        (inputs.revision, "6.3", "is neither"),
+        (inputs.revision, "\u0666\u0663", "is neither"),
+        (inputs.revision, "abc", "is neither"),
+        (inputs.revision, "a" * 65, "is neither"),
+        (inputs.revision, True, "revision cannot be True"),
+        (inputs.revision, 63.0, "must be text, not 63.0"),
+        (inputs.version, "2.5.4.63", "has four parts. Give major.minor.patch, such as 2.5.4."),
+        (inputs.version, "0.0.19.62e3d711", "has four parts"),
+        (inputs.version, "2.5", "is not a version that Mendix builds"),
+        (inputs.version, "v2.5.4", "is not a version that Mendix builds"),
+        (inputs.version, "2.5.4-rc1", "is not a version that Mendix builds"),
+        (inputs.version, "2.5.x", "is not a version that Mendix builds"),
+        (inputs.version, "\u0662.\u0665.\u0664", "is not a version that Mendix builds"),
+        (inputs.version, "2.5.4\n", "is not a version that Mendix builds"),
+        (inputs.version, "1.2.3.4.5", "is not a version that Mendix builds"),
+        (inputs.version, 2.5, "must be text, not 2.5"),
+        (inputs.branch, "branches/", "branch 'branches/' cannot be a branch. Give main, trunk, or"),
+        (inputs.branch, "branches/None", "cannot be a branch"),
+        (inputs.branch, "a//b", "cannot be a branch"),
+        (inputs.branch, "/a", "cannot be a branch"),
+        (inputs.branch, "a/", "cannot be a branch"),
+        (inputs.branch, "../x", "cannot be a branch"),
+        (inputs.branch, "branches/../x", "cannot be a branch"),
+        (inputs.branch, "a/./b", "cannot be a branch"),
+        (inputs.branch, "refs/heads/x", "cannot be a branch"),
+        (inputs.branch, "branches/refs/heads/x", "cannot be a branch"),
+        (inputs.branch, "HEAD", "cannot be a branch"),
+        (inputs.branch, "x\n", "cannot be a branch"),
+        (inputs.branch, "a\tb", "cannot be a branch"),
+        (inputs.branch, "a\x00b", "cannot be a branch"),
+        (inputs.branch, "a\x7fb", "cannot be a branch"),
+        (inputs.branch, " x", "cannot be a branch"),
+        (inputs.branch, "branches/ x", "cannot be a branch"),
+        (inputs.branch, " main", "cannot be a branch"),
+        (inputs.branch, "a:b", "cannot be a branch"),
+        (inputs.branch, "a?b", "cannot be a branch"),
+        (inputs.branch, "a*b", "cannot be a branch"),
+        (inputs.branch, "a\\b", "cannot be a branch"),
+        (inputs.branch, "main~1", "cannot be a branch"),
+    ],
+)
+def test_bad_value(check, value, says):
+    with pytest.raises(InvalidInputError, match=re.escape(says)) as raised:
+        check(value)
+
+    assert str(raised.value).startswith(check.__name__)
+
+
+@given(st.text() | st.text(alphabet="ab/. ", min_size=1).map("branches/{}".format))
+def test_a_branch_is_spelt_one_way(text):
+    """Whatever passes, passes again unchanged, and has no part that reads as a way up or as nothing."""
+    try:
+        spelt = inputs.branch(text)
+    except InvalidInputError:
+        return
+
+    assert inputs.branch(spelt) == spelt
+    assert spelt in ("main", "trunk") or spelt.startswith("branches/")
+    assert not {"", ".", ".."} & set(spelt.split("/"))
+    assert spelt in (text, f"branches/{text}")
+
+
+@given(st.sampled_from(ALL[:-1]), st.text() | st.text(alphabet="0123456789abcf.-", min_size=1))
+def test_a_value_passes_as_it_is_or_is_refused_in_words(check, text):
+    found = outcome(check, text)
+
+    assert found == text if isinstance(found, str) else str(found).startswith(f"{check.__name__} ")
+
+
+def outcome(check, text) -> str | InvalidInputError:
+    try:
+        return check(text)
+    except InvalidInputError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: build.list_packages(UUID), "app_id"),
+        (lambda: build.get_package("calc", ""), "package_id"),
+        (lambda: build.get_package("a b", "x"), "app_id"),
+        (lambda: build.delete_package("calc", "a/b"), "package_id"),
+        (lambda: build.download_package("calc", "None"), "package_id"),
+        (lambda: build.start_build("", revision=1, version="1.0.0"), "app_id"),
+        (lambda: build.start_build("calc", revision="HEAD", version="1.0.0"), "revision"),
+        (lambda: build.start_build("calc", revision=1, version="1.0.0.1"), "version"),
+        (lambda: build.start_build("calc", revision=1, version="1.0.0", branch=""), "branch"),
+        (lambda: deploy.get_app("Calculation App"), "app_id"),
+    ],
+)
+def test_every_call_checks_its_values(make, names):
+    with pytest.raises(InvalidInputError, match=f"^{names} "):
+        make()
+
+
+def test_a_bad_value_is_a_value_error():
+    """So that code which knows nothing of Mendix can catch it."""
+    assert issubclass(InvalidInputError, ValueError)

@@ -1,0 +1,289 @@
+"""No whole answer came back: whatever breaks, it ends in time, in one kind of error, and gives nothing away."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import ssl
+import time
+import traceback
+import warnings
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from airflow_provider_mendix.api import build, clients
+from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.errors import (
+    InvalidConnectionError,
+    MalformedResponseError,
+    MendixConnectionError,
+    MendixError,
+)
+
+LIST = build.list_packages("calc")
+DELETE = build.delete_package("calc", "b3d14e53")
+START = build.start_build("calc", revision=63, version="2.5.4")
+MAY_HAVE_HAPPENED = "Mendix may have carried it out"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PROXY_PASSWORD = "canary-of-the-proxy"
+
+BREAKS = {
+    "hangs up": lambda wire: wire.hang_up(),
+    "resets": lambda wire: wire.reset(),
+    "resets in the body": lambda wire: wire.reset(after=HEAD + b"Content-Length: 10\r\n\r\n[1"),
+    "cuts the body": lambda wire: wire.cut(b"[]", announced=10),
+    "cuts a chunk": lambda wire: wire.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[]"),
+    "speaks another protocol": lambda wire: wire.say(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "compresses wrongly": lambda wire: wire.answer(b"not gzip at all", Content_Encoding="gzip"),
+}
+
+
+def shown(error: BaseException) -> str:
+    """All that a log could show of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error) + str(getattr(error, "to_json", str)())
+
+
+@pytest.mark.parametrize("break_line", BREAKS.values(), ids=BREAKS)
+def test_a_broken_line(send, wire, break_line):
+    break_line(wire)
+
+    with pytest.raises(MendixConnectionError) as raised:
+        send(LIST)
+
+    error = raised.value
+    assert error.transient is True
+    assert (error.status, error.code) == (None, None)
+    assert str(error).startswith(f"GET /api/1/apps/calc/packages: no whole answer from {wire.url}: ")
+    assert MAY_HAVE_HAPPENED not in str(error)
+    assert send.account.api_key not in shown(error)
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("call", [START, DELETE], ids=str)
+@pytest.mark.parametrize("break_line", BREAKS.values(), ids=BREAKS)
+def test_a_call_that_changes_something_may_have_happened(send, wire, break_line, call):
+    break_line(wire)
+
+    with pytest.raises(MendixConnectionError, match=MAY_HAVE_HAPPENED):
+        send(call)
+
+    assert len(wire.requests) == 1
+
+
+def test_refused_port(send, closed_port):
+    url = f"http://127.0.0.1:{closed_port}"
+
+    with pytest.raises(MendixConnectionError) as raised:
+        send(LIST, base_urls={Host.DEPLOY: url})
+
+    message = str(raised.value)
+    assert re.search(rf"no whole answer from {url}: (Connection refused|Connect call failed)", message)
+    assert send.account.api_key not in shown(raised.value)
+
+
+def test_tls_that_fails(send, wire):
+    """The server speaks plain HTTP; what the message must not do is name the library's whole exception."""
+    with pytest.raises(MendixConnectionError, match=r"TLS failed \([A-Z_]+\)"):
+        send(LIST, base_urls={Host.DEPLOY: f"https://127.0.0.1:{wire.port}"})
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_ca_bundle_that_is_not_there(send, wire, scheme, tmp_path):
+    missing = str(tmp_path / "missing.pem")
+
+    with pytest.raises(InvalidConnectionError, match="CA bundle") as raised:
+        send(LIST, base_urls={Host.DEPLOY: f"{scheme}://127.0.0.1:{wire.port}"}, verify=missing)
+
+    assert missing in str(raised.value)
+    assert wire.requests == []
+
+
+def test_a_ca_bundle_that_holds_no_certificates(send, wire, tmp_path):
+    (tmp_path / "rubbish.pem").write_text("rubbish")
+
+    with pytest.raises(MendixError):
+        send(
+            LIST,
+            base_urls={Host.DEPLOY: f"https://127.0.0.1:{wire.port}"},
+            verify=str(tmp_path / "rubbish.pem"),
+        )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    """One file with the key and the certificate that it signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "bundle.pem"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
+class TestCertificates:
+    """A server with a certificate that nobody but `bundle` vouches for."""
+
+    @pytest.fixture
+    def urls(self, new_wire, bundle) -> dict[Host, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(bundle)
+        host = new_wire(context)
+        host.answer([])
+        return {Host.DEPLOY: host.url}
+
+    def test_it_is_not_trusted_by_default(self, send, urls):
+        with pytest.raises(MendixConnectionError, match=r"the TLS certificate is not trusted \(self.signed"):
+            send(LIST, base_urls=urls)
+
+    def test_the_connection_may_name_a_bundle(self, send, urls, bundle):
+        assert send(LIST, base_urls=urls, verify=str(bundle)) == []
+
+    @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    def test_the_environment_may_name_a_bundle(self, send, urls, bundle, monkeypatch, name):
+        monkeypatch.setenv(name, str(bundle))
+
+        assert send(LIST, base_urls=urls) == []
+
+    def test_a_bundle_may_be_a_folder_of_hashed_names(self, send, urls, bundle, tmp_path):
+        """An empty one trusts nobody, and must not count as a broken setting."""
+        with pytest.raises(MendixConnectionError, match="the TLS certificate is not trusted"):
+            send(LIST, base_urls=urls, verify=str(tmp_path))
+
+    def test_verification_may_be_off(self, send, urls):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # urllib3 warns, and should
+            assert send(LIST, base_urls=urls, verify=False) == []
+
+
+STALLS = {
+    "before the answer": lambda wire: wire.stall(),
+    "in the headers": lambda wire: wire.stall(after=HEAD),
+    "in the body": lambda wire: wire.stall(after=HEAD + b"Content-Length: 10\r\n\r\n[1"),
+    "drips a body of known length": lambda wire: wire.drip(),
+    "drips chunks": lambda wire: wire.drip(chunked=True),
+    "drips a redirect": lambda wire: wire.drip(status=302),
+    "drips a refusal": lambda wire: wire.drip(status=500),
+}
+
+
+@pytest.mark.parametrize("stall", STALLS.values(), ids=STALLS)
+def test_a_slow_server_is_given_up(send, wire, stall):
+    stall(wire)
+    began = time.monotonic()
+
+    with pytest.raises(MendixConnectionError, match="timed out") as raised:
+        send(LIST, timeout=0.3)
+
+    assert time.monotonic() - began < 5
+    assert send.account.api_key not in shown(raised.value)
+
+
+def test_a_slow_start_may_have_happened(send, wire):
+    wire.stall()
+
+    with pytest.raises(MendixConnectionError, match=f"timed out.*{MAY_HAVE_HAPPENED}"):
+        send(START, timeout=0.3)
+
+
+def test_the_longest_answer(send, wire, monkeypatch):
+    monkeypatch.setattr(clients, "LONGEST_BODY", 1000)
+    wire.answer(b"[" + b" " * 998 + b"]")
+
+    assert send(LIST) == []
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_is_too_long(send, wire, monkeypatch, status):
+    monkeypatch.setattr(clients, "LONGEST_BODY", 1000)
+    wire.answer(b"[" + b" " * 999 + b"]", status)
+
+    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes"):
+        send(LIST)
+
+
+def test_an_answer_that_grows_when_unpacked(send, wire, monkeypatch):
+    monkeypatch.setattr(clients, "LONGEST_BODY", 100_000)
+    wire.answer(gzip.compress(b" " * 10_000_000), Content_Encoding="gzip")
+
+    with pytest.raises(MalformedResponseError, match="longer than 100000 bytes"):
+        send(LIST)
+
+
+class TestProxy:
+    def proxy(self, port: int) -> str:
+        return f"http://ana:{PROXY_PASSWORD}@127.0.0.1:{port}"
+
+    def test_the_connections_proxy_is_used(self, send, wire, file_host, monkeypatch):
+        monkeypatch.setenv("NO_PROXY", "*")
+        file_host.answer([])
+
+        send(LIST, proxy=self.proxy(file_host.port))
+
+        assert file_host.request.target == f"{wire.url}/api/1/apps/calc/packages"
+        assert file_host.request.headers["proxy-authorization"].startswith("Basic ")
+        assert wire.requests == []
+
+    def test_the_environments_proxy_is_used(self, send, wire, file_host, monkeypatch):
+        monkeypatch.setenv("HTTP_PROXY", self.proxy(file_host.port))
+        file_host.answer([])
+
+        send(LIST)
+
+        assert file_host.request.target == f"{wire.url}/api/1/apps/calc/packages"
+        assert wire.requests == []
+
+    def test_no_proxy_excepts_the_host(self, send, wire, file_host, monkeypatch):
+        monkeypatch.setenv("HTTP_PROXY", self.proxy(file_host.port))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        wire.answer([])
+
+        send(LIST)
+
+        assert wire.request.target == "/api/1/apps/calc/packages"
+        assert file_host.requests == []
+
+    def test_a_proxy_that_is_down(self, send, closed_port):
+        with pytest.raises(MendixConnectionError) as raised:
+            send(LIST, proxy=self.proxy(closed_port))
+
+        assert PROXY_PASSWORD not in shown(raised.value)
+
+    @pytest.mark.parametrize("status", [403, 407, 502])
+    def test_a_proxy_that_refuses_the_tunnel(self, send, file_host, status):
+        """The credentials of Mendix are for the far end of the tunnel: the proxy never sees them."""
+        file_host.answer(b"", status)
+
+        with pytest.raises(MendixConnectionError) as raised:
+            send(LIST, proxy=self.proxy(file_host.port), base_urls={Host.DEPLOY: "https://deploy.mendix.example"})
+
+        assert file_host.request.method == "CONNECT"
+        assert file_host.request.target == "deploy.mendix.example:443"
+        assert not [name for name in file_host.request.headers if name.startswith("mendix-")]
+        assert PROXY_PASSWORD not in shown(raised.value)
+        assert send.account.api_key not in shown(raised.value)
+
+    def test_a_proxy_that_is_no_url(self, send):
+        with pytest.raises(MendixError) as raised:
+            send(LIST, proxy=f"gopher://ana:{PROXY_PASSWORD}@127.0.0.1:1")
+
+        assert PROXY_PASSWORD not in shown(raised.value)

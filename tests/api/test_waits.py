@@ -1,0 +1,346 @@
+"""Waiting for a package: what each answer means, when to look again, and when to give up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pendulum
+import pytest
+
+from airflow_provider_mendix.api.build import DownloadUrl, Package, PackageStatus
+from airflow_provider_mendix.api.clock import ManualClock
+from airflow_provider_mendix.api.errors import (
+    BuildFailedError,
+    MalformedResponseError,
+    MendixConnectionError,
+    MendixError,
+    OutageError,
+    PackageFailedError,
+    PackageNotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+    UnexpectedEventError,
+    WaitTimeoutError,
+)
+from airflow_provider_mendix.api.waits import (
+    LONGEST_RETRY_AFTER,
+    Outcome,
+    PackageWait,
+    Watch,
+    failure_event,
+    result_of,
+    success_event,
+    wait_from_json,
+    wait_to_json,
+)
+
+WAIT = PackageWait("calc", "b3d14e53")
+START = 1_000_000.0
+DOWN = ServiceUnavailableError("HTTP 503.", status=503)
+
+
+def package(status: str, **fields: object) -> Package:
+    return Package(package_id="b3d14e53", status=status, **fields)
+
+
+def watch(*, poll_interval=30.0, timeout=7200.0, outage_tolerance=None) -> Watch:
+    return Watch(
+        WAIT,
+        poll_interval=poll_interval,
+        deadline=START + timeout,
+        outage_tolerance=outage_tolerance,
+        now=START,
+    )
+
+
+class TestPackageWait:
+    def test_what_it_asks(self):
+        call = WAIT.call()
+
+        assert (call.endpoint.method, call.target) == ("GET", "/api/1/apps/calc/packages/b3d14e53")
+
+    @pytest.mark.parametrize("status", ["Queued", "Building", "Uploading"])
+    def test_not_yet(self, status):
+        assert WAIT.judge(package(status)) == Outcome(status)
+
+    @pytest.mark.parametrize("status", ["Available", "", "succeeded", "FAILED", "Succeeded "])
+    def test_an_unknown_status_means_not_yet(self, status):
+        assert WAIT.judge(package(status)).done is False
+
+    def test_succeeded(self):
+        done = package(
+            "Succeeded", version="2.5.4.63", size=1999059, url=DownloadUrl(location="https://canary", ttl=900)
+        )
+
+        outcome = WAIT.judge(done)
+
+        assert outcome.done is True
+        assert outcome.result["package_id"] == "b3d14e53"
+        assert outcome.result["version"] == "2.5.4.63"
+        assert "canary" not in json.dumps(outcome.result)
+
+    @pytest.mark.parametrize(("version", "shown"), [("2.5.4.63", "2.5.4.63"), (None, "unknown")])
+    def test_failed(self, version, shown):
+        with pytest.raises(PackageFailedError) as raised:
+            WAIT.judge(package("Failed", version=version))
+
+        message = str(raised.value)
+        assert message.startswith(f"Package b3d14e53 of app calc (version {shown}) ended as Failed.")
+        assert "Environments page" in message
+
+    def test_every_documented_status_is_known(self):
+        assert [status.value for status in PackageStatus] == [
+            "Queued",
+            "Building",
+            "Uploading",
+            "Succeeded",
+            "Failed",
+        ]
+
+    def test_round_trip(self):
+        stored = json.loads(json.dumps(wait_to_json(WAIT)))
+
+        assert wait_from_json(stored) == WAIT
+
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            None,
+            "PackageWait",
+            [],
+            {},
+            {"type": "PackageWait"},
+            {"type": "PackageWait", "app_id": "calc", "package_id": None},
+            {"type": "AnotherWait", "app_id": "calc", "package_id": "b3d14e53"},
+        ],
+        ids=repr,
+    )
+    def test_rubbish(self, stored):
+        with pytest.raises(UnexpectedEventError, match="wait that this version cannot read"):
+            wait_from_json(stored)
+
+
+class TestObserve:
+    def test_a_build_from_start_to_end(self):
+        watched = watch()
+
+        seen = [
+            (watched.observe(package(status), START + minute * 60), watched.news)
+            for minute, status in enumerate(["Queued", "Building", "Building", "Uploading", "Succeeded"])
+        ]
+
+        assert [outcome.done for outcome, _ in seen] == [False, False, False, False, True]
+        subject = "Package b3d14e53 of app calc"
+        assert [news for _, news in seen] == [
+            f"{subject}: Queued",
+            f"{subject}: Building",
+            None,
+            f"{subject}: Uploading",
+            f"{subject}: Succeeded",
+        ]
+
+    def test_failed(self):
+        watched = watch()
+        watched.observe(package("Building"), START)
+
+        with pytest.raises(PackageFailedError):
+            watched.observe(package("Failed"), START + 30)
+
+    @pytest.mark.parametrize("kind", [PackageNotFoundError, UnauthorizedError, BuildFailedError, MendixError])
+    def test_a_final_error_ends_the_wait_as_it_is(self, kind):
+        error = kind("no")
+
+        with pytest.raises(kind) as raised:
+            watch().observe(error, START)
+
+        assert raised.value is error
+
+    @pytest.mark.parametrize(
+        "error", [DOWN, MendixConnectionError("reset"), MalformedResponseError("html"), RateLimitedError("slow")]
+    )
+    def test_a_passing_error_is_put_up_with(self, error):
+        watched = watch()
+        watched.observe(package("Building"), START)
+
+        assert watched.observe(error, START + 30) == Outcome("Building")
+        assert str(error) in watched.news
+        assert watched.observe(error, START + 60) == Outcome("Building")
+        assert watched.news is None
+        assert watched.observe(package("Building"), START + 90) == Outcome("Building")
+        assert "answers again; still Building" in watched.news
+        assert watched.observe(package("Succeeded"), START + 120).done is True
+
+    def test_an_error_before_the_first_answer(self):
+        assert watch().observe(DOWN, START) == Outcome("not seen yet")
+
+
+class TestOutage:
+    def test_it_is_tolerated_up_to_a_point(self):
+        watched = watch(outage_tolerance=600)
+        watched.observe(package("Building"), START + 100)
+        watched.observe(DOWN, START + 699)
+
+        with pytest.raises(OutageError) as raised:
+            watched.observe(DOWN, START + 700)
+
+        message = str(raised.value)
+        assert "no good answer from Mendix for 600 s (tolerated: 600 s); last state Building" in message
+        assert "HTTP 503." in message
+        assert raised.value.__cause__ is DOWN
+        assert raised.value.transient is False
+
+    def test_a_good_answer_starts_the_clock_again(self):
+        watched = watch(outage_tolerance=600)
+        for now in (599, 1000, 1500):
+            watched.observe(DOWN, START + now)
+            watched.observe(package("Building"), START + now + 1)
+
+        assert watched.observe(DOWN, START + 2000) == Outcome("Building")
+
+    def test_the_clock_starts_with_the_wait(self):
+        with pytest.raises(OutageError, match="last state not seen yet"):
+            watch(outage_tolerance=600).observe(DOWN, START + 600)
+
+    def test_no_tolerance_at_all(self):
+        with pytest.raises(OutageError):
+            watch(outage_tolerance=0).observe(DOWN, START)
+
+    def test_any_outage_may_be_tolerated(self):
+        assert watch(outage_tolerance=None, timeout=1e6).observe(DOWN, START + 999_999) == Outcome("not seen yet")
+
+
+class TestDeadline:
+    def test_it_ends_the_wait(self):
+        watched = watch(timeout=600)
+        watched.observe(package("Queued"), START)
+        watched.observe(package("Building"), START + 500)
+        watched.observe(package("Building"), START + 599)
+
+        with pytest.raises(WaitTimeoutError) as raised:
+            watched.observe(package("Building"), START + 600)
+
+        message = str(raised.value)
+        assert "Package b3d14e53 of app calc: timed out while Building, for 100 s by now" in message
+        assert "raise the timeout" in message
+        assert raised.value.__cause__ is None
+
+    def test_a_success_on_the_deadline_is_one(self):
+        assert watch(timeout=600).observe(package("Succeeded"), START + 600).done is True
+
+    def test_a_success_after_the_deadline_is_one(self):
+        assert watch(timeout=600).observe(package("Succeeded"), START + 9999).done is True
+
+    def test_it_ends_the_wait_during_an_outage_too(self):
+        with pytest.raises(WaitTimeoutError, match=r"while not seen yet.*The last problem: HTTP 503\.") as raised:
+            watch(timeout=600).observe(DOWN, START + 600)
+
+        assert raised.value.__cause__ is DOWN
+
+
+class TestDelay:
+    def test_it_is_the_poll_interval(self):
+        assert watch(poll_interval=30).delay(START) == 30
+
+    def test_the_last_look_falls_on_the_deadline(self):
+        watched = watch(poll_interval=30, timeout=100)
+
+        assert [watched.delay(START + now) for now in (60, 70, 71, 99, 100, 500)] == [30, 30, 29, 1, 0, 0]
+
+    @pytest.mark.parametrize(
+        ("retry_after", "expected"), [(None, 30), (0, 30), (10, 30), (120, 120), (10**9, LONGEST_RETRY_AFTER)]
+    )
+    def test_a_server_may_ask_for_patience(self, retry_after, expected):
+        watched = watch(poll_interval=30)
+
+        watched.observe(RateLimitedError("slow", retry_after=retry_after), START)
+
+        assert watched.delay(START) == expected
+
+    def test_patience_ends_with_the_deadline(self):
+        watched = watch(poll_interval=30, timeout=100)
+        watched.observe(RateLimitedError("slow", retry_after=500), START)
+
+        assert watched.delay(START) == 100
+
+    def test_patience_ends_with_a_good_answer(self):
+        watched = watch(poll_interval=30)
+        watched.observe(RateLimitedError("slow", retry_after=500), START)
+        watched.observe(package("Building"), START + 500)
+
+        assert watched.delay(START + 500) == 30
+
+
+class TestEvents:
+    def test_success(self):
+        event = json.loads(json.dumps(success_event({"package_id": "b3d14e53"})))
+
+        assert result_of(event) == {"package_id": "b3d14e53"}
+
+    def test_failure(self):
+        event = json.loads(json.dumps(failure_event(PackageFailedError("it ended as Failed"))))
+
+        with pytest.raises(PackageFailedError, match="^it ended as Failed$"):
+            result_of(event)
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            None,
+            "success",
+            [],
+            {},
+            {"ended": "success"},
+            {"ended": "success", "result": None},
+            {"ended": "success", "result": "b3d14e53"},
+            {"result": {}},
+            {"ended": "failure"},
+            {"ended": "failure", "error": None},
+            {"ended": "failure", "error": {"type": "NoSuchError", "message": "gone"}},
+            {"ended": "else", "result": {}, "error": {}},
+        ],
+        ids=repr,
+    )
+    def test_anything_else_fails_closed(self, event):
+        with pytest.raises(UnexpectedEventError):
+            result_of(event)
+
+
+class TestPackage:
+    LINKED = package("Succeeded", url=DownloadUrl(location="https://files.example/?sig=canary", ttl=900))
+
+    @pytest.mark.parametrize("show", [repr, str, "{}".format, lambda shown: repr([shown])])
+    @pytest.mark.parametrize("shown", [LINKED, LINKED.url], ids=["package", "link"])
+    def test_the_link_is_not_shown(self, show, shown):
+        assert "900" in show(shown)
+        assert "canary" not in show(shown)
+
+    def test_the_summary_is_plain_and_has_no_link(self):
+        found = package(
+            "Succeeded",
+            name="Main line-2.5.4.63.mda",
+            description="left out: it may be long",
+            version="2.5.4.63",
+            creation_date=pendulum.datetime(2014, 7, 10, 11, 4, 31),
+            size=1.5,
+            url=self.LINKED.url,
+        )
+
+        assert json.loads(json.dumps(found.summary())) == {
+            "package_id": "b3d14e53",
+            "name": "Main line-2.5.4.63.mda",
+            "version": "2.5.4.63",
+            "status": "Succeeded",
+            "size": 1.5,
+            "creation_date": "2014-07-10T11:04:31+00:00",
+        }
+
+
+def test_a_manual_clock_moves_only_when_told():
+    clock = ManualClock(START)
+
+    clock.sleep(10)
+    asyncio.run(clock.pause(5))
+
+    assert (clock.now(), clock.now()) == (START + 15, START + 15)

@@ -1,0 +1,100 @@
+"""A simulated Mendix on loopback, with a clock that moves only when somebody sleeps on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+# Airflow reads its home when it is first imported.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+
+from airflow_provider_mendix.api.clock import ManualClock
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.sensors.package import MendixPackageSensor
+from airflow_provider_mendix.simulator.packages import Timeline
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waiting import MendixWaitingOperator
+
+USER = "ana@example.com"
+KEY = "key-of-ana-0123456789"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """Hand one manual clock to whatever waits."""
+    clock = ManualClock()
+    for waiting in (MendixHook, MendixWaitingOperator, MendixPackageSensor, MendixWaitTrigger):
+        monkeypatch.setattr(waiting, "clock", clock)
+    return clock
+
+
+@pytest.fixture
+def platform(clock: ManualClock) -> Platform:
+    """A Mendix with one user, and one app whose builds take 90 seconds."""
+    platform = Platform(clock)
+    platform.add_account(USER, KEY)
+    platform.add_app("shop")
+    platform.timeline = Timeline(queued=20, building=60, uploading=10)
+    return platform
+
+
+@pytest.fixture
+def server(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """That Mendix on loopback, and the connection `mendix_default` to it."""
+    with Server(platform) as server:
+        set_connection(monkeypatch, host=server.api_url)
+        yield server
+
+
+def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "mendix_default", **fields: Any) -> None:
+    """Define an Airflow connection."""
+    values = {"conn_type": "mendix", "login": USER, "password": KEY, **fields}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(values))
+
+
+class TaskInstance:
+    """What our operators use of Airflow's."""
+
+    def __init__(self) -> None:
+        self.xcoms: dict[str, object] = {}
+
+    def xcom_push(self, key: str, value: object) -> None:
+        self.xcoms[key] = value
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    """A context to execute in."""
+    return {"ti": TaskInstance()}
+
+
+def run_task(operator: BaseOperator, context: dict[str, Any]) -> Any:
+    """Run a task as Airflow does: defer, run the trigger from its row, resume with the event's JSON."""
+    try:
+        return operator.execute(context)
+    except TaskDeferred as deferred:
+        event = run_trigger(deferred.trigger)
+        return operator.resume_execution(deferred.method_name, {"event": event}, context)
+
+
+def run_trigger(trigger: Any) -> Any:
+    """Rebuild a trigger from what its row holds, run it, and give its one event as JSON would carry it."""
+    path, arguments = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    rebuilt = getattr(__import__(module, fromlist=[name]), name)(**json.loads(json.dumps(arguments)))
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in rebuilt.run()]
+
+    (event,) = asyncio.run(events())
+    return json.loads(json.dumps(event))

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+# The exception itself lives elsewhere before Airflow 3.1.
+from airflow.sdk.bases.sensor import AirflowRescheduleException
+
+from airflow_provider_mendix.api.errors import (
+    InvalidInputError,
+    PackageFailedError,
+    PackageNotFoundError,
+    UnauthorizedError,
+)
+from airflow_provider_mendix.sensors.package import MendixPackageSensor
+from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.routes import Reply
+
+from .conftest import USER, run_task
+
+MODES = ["poke", "reschedule", "deferrable"]
+
+
+@pytest.fixture
+def run_sensor(clock, context, monkeypatch, server):
+    """Run a sensor to its end in any mode; what passes is the simulated clock's time."""
+    monkeypatch.setattr(
+        "airflow.sdk.bases.sensor.time",
+        SimpleNamespace(sleep=clock.sleep, monotonic=clock.now),
+    )
+
+    def run(mode, **arguments):
+        def sensor():
+            return MendixPackageSensor(
+                task_id="wait",
+                app_id="shop",
+                deferrable=mode == "deferrable",
+                mode="poke" if mode == "deferrable" else mode,
+                **arguments,
+            )
+
+        if mode != "reschedule":
+            return run_task(sensor(), context)
+        return run_rescheduled(sensor)
+
+    def run_rescheduled(sensor):
+        """Each look is a task process of its own, as on a real worker."""
+        from datetime import UTC, datetime
+
+        from airflow.sdk.bases import sensor as module
+
+        began = datetime.fromtimestamp(clock.now(), UTC)
+        monkeypatch.setattr(
+            module,
+            "timezone",
+            SimpleNamespace(utcnow=lambda: datetime.fromtimestamp(clock.now(), UTC)),
+        )
+        context["ti"].get_first_reschedule_date = lambda _: began
+        while True:
+            try:
+                return sensor().execute(context)
+            except AirflowRescheduleException as later:
+                clock.time = later.reschedule_date.timestamp()
+
+    return run
+
+
+@pytest.fixture
+def build(platform):
+    """Start a build that ends as told, and give its package id."""
+
+    def start(ending=Ending.SUCCEEDS):
+        app = platform.apps["shop"]
+        package = platform.new_package(app, version="2.5.4", revision="9f3ab2c1", branch="main", description="")
+        package.steps = ending.steps(platform.timeline)
+        return package.package_id
+
+    return start
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestAllModesAlike:
+    def test_success_returns_the_package(self, mode, run_sensor, build, platform):
+        package_id = build()
+        assert run_sensor(mode, package_id=package_id) == {
+            "package_id": package_id,
+            "name": "main-2.5.4.9f3ab2c1.mda",
+            "version": "2.5.4.9f3ab2c1",
+            "status": "Succeeded",
+            "size": len(platform.content(package_id)),
+            "creation_date": "2023-11-14T22:13:20+00:00",
+        }
+
+    @pytest.mark.parametrize("interval", [5, 30])
+    def test_it_looks_at_the_asked_interval(self, mode, interval, run_sensor, build, platform):
+        run_sensor(mode, package_id=build(), poke_interval=interval)
+        times = [entry.at for entry in platform.journal.requests("GET")]
+        assert [round(later - sooner) for sooner, later in pairwise(times)] == [interval] * (90 // interval)
+
+    def test_a_failed_package_fails_the_task(self, mode, run_sensor, build):
+        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        with pytest.raises(PackageFailedError, match=package_id):
+            run_sensor(mode, package_id=package_id)
+
+    def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build):
+        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        with pytest.raises(AirflowSkipException):
+            run_sensor(mode, package_id=package_id, soft_fail=True)
+
+    def test_a_stuck_package_times_out(self, mode, run_sensor, build, clock):
+        began = clock.now()
+        with pytest.raises(AirflowSensorTimeout):
+            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600)
+        assert 600 <= clock.now() - began <= 630
+
+    def test_a_stuck_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build):
+        with pytest.raises(AirflowSkipException):
+            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600, soft_fail=True)
+
+    def test_an_unknown_status_means_not_yet(self, mode, run_sensor, build):
+        assert run_sensor(mode, package_id=build(Ending.UNKNOWN_STATUS))["status"] == "Succeeded"
+
+    def test_an_unknown_package_fails_the_task_at_once(self, mode, run_sensor, platform):
+        with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
+            run_sensor(mode, package_id="0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
+        assert len(platform.journal) == 1
+
+    def test_an_unknown_package_skips_the_task_with_soft_fail(self, mode, run_sensor):
+        with pytest.raises(AirflowSkipException):
+            run_sensor(mode, package_id="0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b", soft_fail=True)
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            Reply(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>"),
+            Reply(200, {"Content-Type": "application/json"}, b'{"PackageId": "p-1", "Sta'),
+            Reply(502, {"Content-Type": "text/html"}, b"<html>Bad gateway</html>"),
+        ],
+        ids=["html", "truncated", "bad-gateway"],
+    )
+    def test_an_answer_that_cannot_be_read_means_not_yet(self, mode, broken, run_sensor, build, platform, clock):
+        package_id = build()
+        broken_until = clock.now() + 1200
+        answer = platform.handle
+        platform.handle = lambda request: broken if clock.now() < broken_until else answer(request)
+        assert run_sensor(mode, package_id=package_id)["status"] == "Succeeded"
+
+    def test_an_answer_that_can_never_be_read_times_out(self, mode, run_sensor, build, platform):
+        platform.handle = lambda request: Reply(200, {}, b"[]")
+        with pytest.raises(AirflowSensorTimeout):
+            run_sensor(mode, package_id=build(), timeout=1800)
+
+    def test_a_refused_key_fails_the_task_even_with_soft_fail(self, mode, run_sensor, build, platform):
+        platform.set_api_key(USER, "another-key")
+        with pytest.raises(UnauthorizedError, match="API Rights"):
+            run_sensor(mode, package_id=build(), soft_fail=True)
+
+    @pytest.mark.parametrize("package_id", ["", "None", None, "../p", "main-2.5.4.mda"])
+    def test_a_bad_package_id_is_refused_before_any_request(self, mode, package_id, run_sensor, platform):
+        with pytest.raises(InvalidInputError, match="PackageId that the build task returned"):
+            run_sensor(mode, package_id=package_id)
+        assert not platform.journal
+
+
+def test_it_looks_once_before_it_defers(server, build, clock, context):
+    package_id = build()
+    clock.sleep(91)
+    sensor = MendixPackageSensor(task_id="wait", app_id="shop", package_id=package_id, deferrable=True)
+    assert sensor.execute(context)["package_id"] == package_id
+
+
+def test_it_times_out_with_the_last_state_when_deferred(run_sensor, build):
+    with pytest.raises(AirflowSensorTimeout, match="timed out while Building"):
+        run_sensor("deferrable", package_id=build(Ending.STUCK_BUILDING), timeout=600)
+
+
+def test_everything_a_user_would_template_is_templated(server, build, context):
+    package_id = build()
+    sensor = MendixPackageSensor(
+        task_id="wait",
+        app_id="{{ app }}",
+        package_id="{{ package }}",
+        mendix_conn_id="{{ conn }}",
+        deferrable=True,
+    )
+    sensor.render_template_fields({"app": "shop", "package": package_id, "conn": "mendix_default"})
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    _, arguments = deferred.value.trigger.serialize()
+    assert arguments["wait"] == {"type": "PackageWait", "app_id": "shop", "package_id": package_id}
+
+
+def test_the_defaults_are_the_documented_ones():
+    sensor = MendixPackageSensor(task_id="wait", app_id="shop", package_id="p")
+    assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7200, False)
+
+
+def test_looking_more_often_than_every_five_seconds_is_refused():
+    with pytest.raises(ValueError, match="poke_interval must be at least 5 seconds"):
+        MendixPackageSensor(task_id="wait", app_id="shop", package_id="p", poke_interval=1)

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_mendix.api.errors import (
+    AppNotFoundError,
+    BuildFailedError,
+    InvalidInputError,
+    MendixConnectionError,
+    OutageError,
+    PackageFailedError,
+    PackageNotFoundError,
+    UnauthorizedError,
+    UnexpectedEventError,
+    WaitTimeoutError,
+)
+from airflow_provider_mendix.api.waits import PackageWait, success_event, wait_to_json
+from airflow_provider_mendix.operators.package import MendixStartBuildOperator
+from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+
+from .conftest import KEY, USER, run_task, run_trigger, set_connection
+
+MODES = [
+    pytest.param({"wait_for_completion": False}, id="fire-and-forget"),
+    pytest.param({"deferrable": False}, id="on-the-worker"),
+    pytest.param({"deferrable": True}, id="deferred"),
+]
+WAITING_MODES = MODES[1:]
+pytestmark = pytest.mark.usefixtures("server")
+
+
+def start_build(**changes):
+    values = {"app_id": "shop", "branch": "main", "revision": "9f3ab2c1d4", "version": "2.5.4", **changes}
+    return MendixStartBuildOperator(task_id="build", **values)
+
+
+def posts(platform):
+    return platform.journal.requests("POST")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_all_modes_start_one_build_and_return_its_package_id(mode, platform, context):
+    result = run_task(start_build(description="Release 2.5.4", **mode), context)
+
+    (package_id,) = platform.packages
+    assert result == package_id
+    (post,) = posts(platform)
+    assert post.path == "/api/1/apps/shop/packages"
+    assert post.body == {
+        "Branch": "main",
+        "Revision": "9f3ab2c1d4",
+        "Version": "2.5.4",
+        "Description": "Release 2.5.4",
+    }
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_it_waits_until_the_package_is_succeeded(mode, platform, clock, context, caplog, capsys):
+    caplog.set_level("INFO")
+    began = clock.now()
+    package_id = run_task(start_build(poll_interval=10, **mode), context)
+
+    assert platform.status(package_id) == "Succeeded"
+    assert 90 <= clock.now() - began < 90 + 10 + 1
+    states = re.findall(rf"Package {package_id} of app shop: (\w+)", caplog.text + capsys.readouterr().out)
+    assert list(dict.fromkeys(states)) == ["Queued", "Building", "Uploading", "Succeeded"]
+
+
+def test_fire_and_forget_does_not_ask_for_the_package(platform, context):
+    run_task(start_build(wait_for_completion=False), context)
+    assert not [entry for entry in platform.journal.requests("GET") if "/packages" in entry.path]
+
+
+def test_it_waits_on_the_worker_by_default_and_defers_where_airflow_says_so(monkeypatch):
+    assert start_build().wait_for_completion is True
+    assert start_build().deferrable is False
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+    assert start_build().deferrable is True
+    assert start_build(deferrable=False).deferrable is False
+
+
+def test_it_looks_once_before_it_defers(platform, context, clock):
+    platform.timeline = type(platform.timeline)(0, 0, 0)
+    operator = start_build(deferrable=True)
+    assert operator.execute(context) in platform.packages
+
+
+def test_what_is_deferred_holds_no_secret_and_ends_before_airflows_own_net(context, clock):
+    with pytest.raises(TaskDeferred) as deferred:
+        start_build(deferrable=True, timeout=timedelta(minutes=30)).execute(context)
+    path, arguments = deferred.value.trigger.serialize()
+    assert path == "airflow_provider_mendix.triggers.wait.MendixWaitTrigger"
+    assert KEY not in repr(arguments)
+    assert USER not in repr(arguments)
+    assert arguments["deadline"] == clock.now() + 1800
+    assert deferred.value.timeout == timedelta(minutes=35)
+    assert deferred.value.method_name == "execute_complete"
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+@pytest.mark.parametrize(
+    "ending", [Ending.FAILS_WHILE_QUEUED, Ending.FAILS_WHILE_BUILDING, Ending.FAILS_WHILE_UPLOADING]
+)
+def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platform, context):
+    platform.ending = ending
+    with pytest.raises(PackageFailedError) as failed:
+        run_task(start_build(**mode), context)
+    (package_id,) = platform.packages
+    assert package_id in str(failed.value)
+    assert "2.5.4.9f3ab2c1" in str(failed.value)
+    assert "portal" in str(failed.value)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, context):
+    platform.ending = Ending.REFUSED
+    with pytest.raises(BuildFailedError, match="BUILD_FAILED"):
+        run_task(start_build(**mode), context)
+    assert len(posts(platform)) == 1
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+@pytest.mark.parametrize(
+    ("ending", "state"), [(Ending.STUCK_QUEUED, "Queued"), (Ending.STUCK_BUILDING, "Building")]
+)
+def test_a_stuck_build_times_out_with_its_last_state(mode, ending, state, platform, clock, context):
+    platform.ending = ending
+    began = clock.now()
+    with pytest.raises(WaitTimeoutError, match=f"timed out while {state}"):
+        run_task(start_build(timeout=600, **mode), context)
+    assert clock.now() - began == pytest.approx(600, abs=1)
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_an_unknown_status_means_not_yet(mode, platform, context):
+    platform.ending = Ending.UNKNOWN_STATUS
+    package_id = run_task(start_build(**mode), context)
+    assert platform.status(package_id) == "Succeeded"
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_a_package_that_somebody_deletes_fails_the_task(mode, platform, context, clock):
+    platform.ending = Ending.STUCK_QUEUED
+    operator = start_build(**mode)
+    find = platform.packages.__class__.get
+
+    class Vanishing(dict):
+        def get(self, key, default=None):
+            return default if clock.now() > began + 100 else find(self, key, default)
+
+    began = clock.now()
+    platform.packages = Vanishing()
+    with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
+        run_task(operator, context)
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_an_outage_is_tolerated_for_a_time_and_then_told(mode, platform, server, clock, context):
+    platform.ending = Ending.STUCK_BUILDING
+    hang_up_after = clock.now() + 200
+    answer = platform.handle
+
+    def handle(request):
+        if clock.now() > hang_up_after:
+            raise ConnectionAbortedError
+        return answer(request)
+
+    platform.handle = handle
+    with pytest.raises(OutageError, match=r"no good answer from Mendix for .* last state Building"):
+        run_task(start_build(outage_tolerance=300, **mode), context)
+    assert 300 <= clock.now() - platform.journal[-1].at <= 300 + 30
+
+
+def test_a_refused_key_is_told_with_what_to_check(monkeypatch, server, context):
+    set_connection(monkeypatch, host=server.api_url, password="another-key")
+    with pytest.raises(UnauthorizedError, match="API Rights"):
+        run_task(start_build(), context)
+
+
+def test_an_app_that_is_not_there_is_told(platform, context):
+    with pytest.raises(AppNotFoundError, match="subdomain"):
+        run_task(start_build(app_id="shopp"), context)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"version": "2.5.4.63"}, "four parts"),
+        ({"version": "2.5"}, r"major\.minor\.patch"),
+        ({"version": ""}, "version is empty"),
+        ({"app_id": ""}, "app_id is empty"),
+        ({"app_id": "None"}, "app_id is empty"),
+        ({"app_id": "My Web Shop"}, "not its display name"),
+        ({"app_id": "543857rfds-dfsfsd12c5e24-3224d32eg"}, None),
+        ({"app_id": "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"}, "is a UUID"),
+        ({"revision": 0}, "neither an SVN revision number"),
+        ({"revision": "HEAD"}, "HEAD are not accepted"),
+        ({"branch": "branches/"}, "cannot be a branch"),
+        ({"branch": ""}, "branch is empty"),
+    ],
+)
+def test_bad_values_are_refused_before_any_request(changes, said, platform, context):
+    if said is None:
+        with pytest.raises(AppNotFoundError):
+            run_task(start_build(**changes), context)
+        return
+    with pytest.raises(InvalidInputError, match=said):
+        run_task(start_build(**changes), context)
+    assert not platform.journal
+
+
+def test_values_are_checked_after_rendering(platform, context):
+    operator = start_build(app_id="{{ app }}", version="{{ v }}", revision=63, mendix_conn_id="{{ conn }}")
+    operator.render_template_fields({"app": "shop", "v": "2.5.4", "conn": "mendix_default"})
+    run_task(operator, context)
+    (post,) = posts(platform)
+    assert post.body == {"Branch": "main", "Revision": "63", "Version": "2.5.4"}
+
+
+def test_an_omitted_branch_is_not_sent(platform, context):
+    run_task(start_build(branch=None, wait_for_completion=False), context)
+    (post,) = posts(platform)
+    assert "Branch" not in post.body
+
+
+def test_a_lost_reply_to_the_start_call_says_that_the_build_may_run(platform, server, context):
+    answer = platform.handle
+
+    def handle(request):
+        reply = answer(request)
+        if request.method == "POST":
+            raise ConnectionAbortedError
+        return reply
+
+    platform.handle = handle
+    with pytest.raises(MendixConnectionError, match="may have carried it out all the same"):
+        run_task(start_build(), context)
+    assert len(posts(platform)) == 1
+
+
+def test_the_portal_link_gets_its_project_id_and_a_build_does_not_fail_for_want_of_it(platform, context):
+    run_task(start_build(wait_for_completion=False), context)
+    assert context["ti"].xcoms == {"mendix_project_id": platform.apps["shop"].project_id}
+
+    answer = platform.handle
+
+    def handle(request):
+        if request.path.endswith("/apps/shop"):
+            raise ConnectionAbortedError
+        return answer(request)
+
+    platform.handle = handle
+    context["ti"].xcoms.clear()
+    assert run_task(start_build(wait_for_completion=False), context) in platform.packages
+    assert context["ti"].xcoms == {}
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, "success", {"ended": "success"}, {"ended": "perhaps", "result": {}}, {"ended": "failure"}]
+)
+def test_a_missing_or_unknown_event_fails_the_task(event, context):
+    with pytest.raises(UnexpectedEventError):
+        start_build().execute_complete(context, event)
+
+
+def test_a_known_event_gives_the_package_id(context):
+    event = success_event({"package_id": "p-1", "status": "Succeeded"})
+    assert start_build().execute_complete(context, event) == "p-1"
+
+
+@pytest.mark.parametrize(("setting", "value"), [("poll_interval", 4), ("timeout", 0), ("outage_tolerance", -1)])
+def test_durations_that_cannot_be_are_refused(setting, value):
+    with pytest.raises(ValueError, match=f"{setting} must be at least"):
+        start_build(**{setting: value})
+
+
+class TestTrigger:
+    def trigger(self, clock, **changes):
+        arguments = {
+            "mendix_conn_id": "mendix_default",
+            "wait": wait_to_json(PackageWait("shop", "p-1")),
+            "poll_interval": 30.0,
+            "deadline": clock.now() + 3600,
+            "outage_tolerance": 900.0,
+            **changes,
+        }
+        return MendixWaitTrigger(**arguments)
+
+    def test_goes_on_with_a_key_that_was_rotated(self, platform, server, clock, context, monkeypatch):
+        package_id = run_task(start_build(wait_for_completion=False), context)
+        platform.set_api_key(USER, "the-new-key")
+        answer = platform.handle
+
+        def handle(request):
+            reply = answer(request)
+            if reply.status == 401:
+                set_connection(monkeypatch, host=server.api_url, password="the-new-key")
+            return reply
+
+        platform.handle = handle
+        event = run_trigger(self.trigger(clock, wait=wait_to_json(PackageWait("shop", package_id))))
+        assert event["ended"] == "success"
+        assert [entry.status for entry in platform.journal].count(401) == 1
+
+    def test_says_that_a_key_is_refused_if_it_did_not_change(self, platform, clock):
+        platform.set_api_key(USER, "the-new-key")
+        event = run_trigger(self.trigger(clock))
+        assert event["error"]["type"] == "UnauthorizedError"
+
+    def test_says_that_the_connection_is_gone(self, clock):
+        event = run_trigger(self.trigger(clock, mendix_conn_id="nowhere"))
+        assert event["error"]["type"] == "InvalidConnectionError"
+        assert "nowhere" in event["error"]["message"]
+
+    def test_says_that_it_cannot_read_its_wait(self, clock):
+        event = run_trigger(self.trigger(clock, wait={"type": "FutureWait"}))
+        assert event["error"]["type"] == "UnexpectedEventError"
