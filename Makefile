@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
 
-.PHONY: help demo test check pins clean
+.PHONY: help demo test system matrix check pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,6 +15,9 @@ demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail
 
 test: $(READY)  ## Run all tests
 	@$(BIN)/python -m pytest $(TESTS)
+
+system: $(READY)  ## Run the tests on real Airflow processes (about 3 minutes)
+	@$(BIN)/python -m pytest tests/system
 
 check: $(READY)  ## Lint, types, and the packaged wheel
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -70,6 +70,8 @@ def defer(operator: BaseOperator, mendix_conn_id: str, watch: Watch, now: float)
         poll_interval=watch.poll_interval,
         deadline=watch.deadline,
         outage_tolerance=watch.outage_tolerance,
+        state=watch.state,
+        changed_at=watch.changed_at,
     )
     net = timedelta(seconds=max(0.0, watch.deadline - now) + _TRIGGER_ENDS_FIRST)
     operator.defer(trigger=trigger, method_name="execute_complete", timeout=net)

@@ -105,10 +105,11 @@ class TestAllModesAlike:
         with pytest.raises(PackageFailedError, match=package_id):
             run_sensor(mode, package_id=package_id)
 
-    def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build):
+    def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build, capsys):
         package_id = build(Ending.FAILS_WHILE_BUILDING)
         with pytest.raises(AirflowSkipException):
             run_sensor(mode, package_id=package_id, soft_fail=True)
+        assert "Skipped, because soft_fail is set: Package" in capsys.readouterr().out
 
     def test_a_stuck_package_times_out(self, mode, run_sensor, build, clock):
         began = clock.now()

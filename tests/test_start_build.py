@@ -131,7 +131,8 @@ def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, con
 def test_a_stuck_build_times_out_with_its_last_state(mode, ending, state, platform, clock, context):
     platform.ending = ending
     began = clock.now()
-    with pytest.raises(WaitTimeoutError, match=f"timed out while {state}"):
+    lasted = {"Queued": 600, "Building": 570}[state]
+    with pytest.raises(WaitTimeoutError, match=f"timed out while {state}, for {lasted} s by now"):
         run_task(start_build(timeout=600, **mode), context)
     assert clock.now() - began == pytest.approx(600, abs=1)
 
@@ -287,6 +288,8 @@ class TestTrigger:
             "poll_interval": 30.0,
             "deadline": clock.now() + 3600,
             "outage_tolerance": 900.0,
+            "state": "Queued",
+            "changed_at": clock.now(),
             **changes,
         }
         return MendixWaitTrigger(**arguments)

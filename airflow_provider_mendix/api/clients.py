@@ -32,7 +32,6 @@ from airflow_provider_mendix.api.errors import (
 if TYPE_CHECKING:
     from typing import Self
 
-    import aiohttp
     import requests
 
 T = TypeVar("T")
@@ -214,15 +213,30 @@ class AsyncMendixClient:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self._open_session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        # Loading the libraries and the certificates takes longer than an event loop may stand still.
+        verify = _ca_bundle(self.account.verify)
+        try:
+            context = await asyncio.to_thread(_load_for_async, verify)
+        except OSError as error:
+            raise InvalidConnectionError(f"The CA bundle {verify} cannot be used: {_reason(error)}.") from None
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=self.account.timeout, sock_connect=min(CONNECT_TIMEOUT, self.account.timeout)
+            ),
+            trust_env=False,
+        )
+        # It would send a GET or DELETE again by itself when the line breaks; whether to is not its business.
+        self._session._retry_connection = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._open_session is not None:
-            await self._open_session.close()
-            self._open_session = None
+        await self._session.close()
 
     async def send(self, call: Call[T]) -> T:
         """Send one call, once.
@@ -235,8 +249,7 @@ class AsyncMendixClient:
         url = self.account.base_url(call.endpoint.api) + call.target
         headers, data = _headers_and_body(self.account, call)
         try:
-            session = await self._session()
-            async with session.request(
+            async with self._session.request(
                 call.endpoint.method,
                 URL(url, encoded=True),
                 data=data,
@@ -251,24 +264,6 @@ class AsyncMendixClient:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _not_answered(call, error, self.account) from None
         return call.parse(_response(self.account, answer.status, answer.headers, bytes(body)))
-
-    async def _session(self) -> aiohttp.ClientSession:
-        if self._open_session is None:
-            import aiohttp
-
-            verify = _ca_bundle(self.account.verify)
-            context = await asyncio.to_thread(_ssl_context, verify)
-            self._open_session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, ssl=context),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=self.account.timeout, sock_connect=min(CONNECT_TIMEOUT, self.account.timeout)
-                ),
-                trust_env=False,
-            )
-            # It would send a GET or DELETE again by itself when the line breaks; whether to is not its business.
-            self._open_session._retry_connection = False
-        return self._open_session
 
 
 def _headers_and_body(account: Account, call: Call[Any]) -> tuple[dict[str, str], bytes | None]:
@@ -323,11 +318,13 @@ def _ca_bundle(verify: bool | str) -> bool | str:
     return verify
 
 
-def _ssl_context(verify: bool | str) -> ssl.SSLContext | bool:
+def _load_for_async(verify: bool | str) -> ssl.SSLContext | bool:
+    import aiohttp  # noqa: F401
+    import certifi
+    import requests.utils  # noqa: F401
+
     if verify is False:
         return False
-    import certifi
-
     bundle = certifi.where() if verify is True else verify
     if os.path.isdir(bundle):
         return ssl.create_default_context(capath=bundle)

@@ -119,6 +119,8 @@ class MendixPackageSensor(BaseSensorOperator):
             yield
         except (PackageFailedError, PackageNotFoundError, WaitTimeoutError) as error:
             if self.soft_fail:
+                # Airflow puts a message of its own in place of ours when a deferred sensor is skipped.
+                self.log.info("Skipped, because soft_fail is set: %s", error)
                 raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
             if isinstance(error, WaitTimeoutError):
                 raise AirflowSensorTimeout(str(error)) from error

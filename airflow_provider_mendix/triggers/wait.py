@@ -29,6 +29,8 @@ class MendixWaitTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks.
     :param deadline: wall-clock time, in seconds since the epoch, at which the wait has timed out.
     :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
+    :param state: the last state that was seen before.
+    :param changed_at: wall-clock time since when it was in that state.
     """
 
     clock: ClassVar[Clock] = SystemClock()
@@ -41,6 +43,8 @@ class MendixWaitTrigger(BaseTrigger):
         poll_interval: float,
         deadline: float,
         outage_tolerance: float | None,
+        state: str,
+        changed_at: float,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.mendix_conn_id = mendix_conn_id
@@ -48,6 +52,8 @@ class MendixWaitTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.outage_tolerance = outage_tolerance
+        self.state = state
+        self.changed_at = changed_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that rebuild this trigger elsewhere."""
@@ -59,6 +65,8 @@ class MendixWaitTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "outage_tolerance": self.outage_tolerance,
+                "state": self.state,
+                "changed_at": self.changed_at,
             },
         )
 
@@ -79,6 +87,7 @@ class MendixWaitTrigger(BaseTrigger):
             outage_tolerance=self.outage_tolerance,
             now=self.clock.now(),
         )
+        watch.state, watch.changed_at = self.state, self.changed_at
         account = await self._account()
         while True:
             try:

@@ -1,0 +1,20 @@
+"""One build, waited for in the triggerer; the run says which connection and version."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+
+from airflow_provider_mendix.operators.package import MendixStartBuildOperator
+
+with DAG("system_build", schedule=None, catchup=False, params={"connection": "", "version": "1.0.0"}):
+    MendixStartBuildOperator(
+        task_id="build",
+        mendix_conn_id="{{ params.connection }}",
+        app_id="shop",
+        branch="main",
+        revision="9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3",
+        version="{{ params.version }}",
+        deferrable=True,
+        poll_interval=5,
+        retries=0,
+    )

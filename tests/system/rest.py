@@ -1,0 +1,96 @@
+"""What the tests use of Airflow's REST API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+
+class AirflowApi:
+    """Speaks to a server that takes everybody for an administrator.
+
+    :param url: base URL of the API server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def is_healthy(self) -> bool:
+        """Tell whether all four components are healthy."""
+        try:
+            health = self._call("GET", "monitor/health")
+        except requests.RequestException:
+            return False
+        components = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all(health[name]["status"] == "healthy" for name in components)
+
+    def dag_files(self) -> set[str]:
+        """Give the names, without suffix, of the files whose DAGs are known; broken ones raise."""
+        errors = self._call("GET", "importErrors")["import_errors"]
+        if errors:
+            raise RuntimeError("\n".join(error["stack_trace"] for error in errors))
+        dags = self._call("GET", "dags")["dags"]
+        return {dag["relative_fileloc"].removesuffix(".py") for dag in dags}
+
+    def version(self) -> str:
+        """Give Airflow's version."""
+        return str(self._call("GET", "version")["version"])
+
+    def add_connection(self, conn_id: str, **fields: Any) -> None:
+        """Store a connection in the database."""
+        self._call("POST", "connections", json={"connection_id": conn_id, "conn_type": "mendix", **fields})
+
+    def change_connection(self, conn_id: str, **fields: Any) -> None:
+        """Change some fields of it."""
+        self._call(
+            "PATCH",
+            f"connections/{conn_id}",
+            params={"update_mask": list(fields)},
+            json={"connection_id": conn_id, "conn_type": "mendix", **fields},
+        )
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, str]) -> None:
+        """Start a run."""
+        self._call(
+            "POST",
+            f"dags/{dag_id}/dagRuns",
+            json={"dag_run_id": run_id, "logical_date": None, "conf": conf},
+        )
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Give what Airflow says about a run."""
+        return self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")
+
+    def task_instances(self) -> list[dict[str, Any]]:
+        """Give the newest try of every task of every run."""
+        return list(self._call("GET", "dags/~/dagRuns/~/taskInstances", params={"limit": 100})["task_instances"])
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear one task, whatever its state."""
+        self._call(
+            "POST",
+            f"dags/{dag_id}/clearTaskInstances",
+            json={"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False},
+        )
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """Give the extra links of a task."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        return dict(self._call("GET", path)["extra_links"])
+
+    def return_value(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Give what a task has returned."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self._call("GET", path)["value"]
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        if path != "monitor/health" and "Authorization" not in self._session.headers:
+            token = self._session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
+        return answer.json()

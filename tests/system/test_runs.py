@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+
+def test_all_processes_listen_on_loopback_only(airflow):
+    assert airflow.listening() == {f"127.0.0.1:{airflow.port}"}
+
+
+def test_a_release_waits_deferred_archives_and_deletes(scenes, archive):
+    release = scenes.see("release", "deferred")
+    scenes.end("release")
+    assert release.run_state == "success"
+    assert release.package.version == "2.5.4.9f3ab2c1"
+    stored = archive / "shop" / "2.5.4.mda"
+    assert stored.read_bytes() == release.platform.content(release.package.package_id)
+    assert release.count("DELETE", 204) == 1
+
+
+def test_a_build_waits_deferred_and_returns_the_package_id(scenes):
+    build = scenes.see("build", "deferred")
+    project_id = build.platform.apps["shop"].project_id
+    link = {"Mendix Environments": f"https://cloud.home.mendix.com/link/deploy/{project_id}"}
+    assert build.links() == link
+    build.let_it_succeed()
+    scenes.end("build")
+    assert build.run_state == "success"
+    assert build.return_value() == build.package.package_id
+    assert build.links() == link
+    assert build.count("POST", 200) == 1
+
+
+def test_a_cleared_sensor_waits_again(scenes):
+    cleared = scenes.see("cleared", "deferred")
+    cleared.clear()
+    scenes.see("cleared", "deferred", attempt=2)
+    cleared.let_it_succeed()
+    scenes.end("cleared")
+    assert cleared.run_state == "success"
+    assert cleared.seen[-1] == (2, "success")
+    assert "Trigger cancelled" in cleared.log()
+    assert cleared.return_value()["package_id"] == cleared.package.package_id
+
+
+def test_a_wait_goes_on_after_the_key_was_changed(scenes):
+    new_key = scenes.see("new_key", "deferred")
+    scenes.wait_until(lambda: new_key.count("GET", 200) >= 2, "the triggerer to look with the first key")
+    new_key.give_new_key()
+    before = new_key.count("GET", 200)
+    scenes.wait_until(lambda: new_key.count("GET", 200) > before, "a look with the new key")
+    new_key.let_it_succeed()
+    scenes.end("new_key")
+    assert new_key.run_state == "success"
+    assert new_key.count("GET", 401) == 1
+    assert "The credentials of connection mendix_new_key have changed; waiting goes on." in new_key.log()
+
+
+def test_a_build_that_fails_fails_the_task(scenes):
+    failed = scenes.end("failed_build")
+    assert failed.run_state == "failed"
+    assert failed.seen[-1] == (1, "failed")
+    assert "PackageFailedError" in failed.log()
+    assert (
+        f"Package {failed.package.package_id} of app shop (version 1.0.0.9f3ab2c1) ended as Failed."
+        " The Build API gives no reason" in failed.log()
+    )
+
+
+def test_a_sensor_that_times_out_fails_and_says_the_last_state(scenes):
+    time_out = scenes.end("time_out")
+    assert time_out.seen[-1] == (1, "failed")
+    assert (1, "deferred") in time_out.seen
+    assert "AirflowSensorTimeout" in time_out.log()
+    assert f"Package {time_out.package.package_id} of app shop: timed out while Building" in time_out.log()
+
+
+def test_a_sensor_that_times_out_with_soft_fail_is_skipped(scenes):
+    soft_fail = scenes.end("soft_fail")
+    assert soft_fail.seen[-1] == (1, "skipped")
+    assert (1, "deferred") in soft_fail.seen
+
+
+def test_a_skipped_sensor_says_why(scenes):
+    assert "Skipped, because soft_fail is set: Package" in scenes.end("soft_fail").log()
+
+
+def test_no_secret_is_written_anywhere(airflow, scenes):
+    for name in scenes:
+        scenes.end(name)
+    release = scenes["release"]
+    assert release.platform.journal.requests("GET", ".mda", host="files")
+    assert release.package.package_id in release.log()
+    secrets = ["signature=", *(key for scene in scenes.values() for key in scene.keys)]
+    found = [
+        f"{secret[:12]}… in {file.relative_to(airflow.home)}"
+        for file in airflow.home.rglob("*")
+        if file.is_file()
+        for secret in secrets
+        if secret.encode() in file.read_bytes()
+    ]
+    assert not found
