@@ -1,0 +1,86 @@
+"""Run triggers in a fresh process, as a triggerer would, and report what held up its event loop.
+
+Reads from standard input a JSON list of trigger rows, runs them at the same time, and prints JSON: the events,
+every step of the loop that took longer than allowed, and every synchronous look-up of a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import logging
+import sys
+import time
+import traceback
+
+import airflow.triggers.base  # noqa: F401 - a triggerer has this long before our trigger comes
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import BaseHook, Connection
+
+LONGEST_STEP = 0.05
+
+
+class SlowSteps(logging.Handler):
+    """Collects what asyncio's debug mode says about slow steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "Executing" in record.getMessage():
+            self.found.append(record.getMessage())
+
+
+def forbid_on_the_loop(owner: type, name: str, found: list[str]) -> None:
+    """Note each call that is made on the thread of a running loop."""
+    original = getattr(owner, name)
+    function = original.fget if isinstance(original, property) else original
+
+    def noted(*arguments, **keywords):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            found.append(f"{owner.__name__}.{name}: " + "".join(traceback.format_stack(limit=4)))
+        return function(*arguments, **keywords)
+
+    setattr(owner, name, property(noted) if isinstance(original, property) else staticmethod(noted))
+
+
+async def run(rows: list[tuple[str, dict[str, object]]]) -> list[object]:
+    """Run all rows to their events."""
+    asyncio.get_running_loop().slow_callback_duration = LONGEST_STEP
+
+    async def events(path: str, arguments: dict[str, object]) -> object:
+        module, _, name = path.rpartition(".")
+        trigger = getattr(importlib.import_module(module), name)(**arguments)
+        return [event.payload async for event in trigger.run()]
+
+    return await asyncio.gather(*(events(path, arguments) for path, arguments in rows))
+
+
+def main() -> None:
+    rows = json.load(sys.stdin)
+    # The first look-up loads Airflow's own secrets backends, once in a triggerer's life, whoever asks.
+    asyncio.run(get_async_connection("mendix_default"))
+    slow = SlowSteps()
+    logging.getLogger("asyncio").addHandler(slow)
+    lookups: list[str] = []
+    forbid_on_the_loop(BaseHook, "get_connection", lookups)
+    forbid_on_the_loop(Connection, "extra_dejson", lookups)
+    # A full collection of all that Airflow itself has loaded takes 0.1 s, whoever happens to set it off.
+    gc.collect()
+    gc.freeze()
+    began = time.monotonic()
+    events = asyncio.run(run(rows), debug=True)
+    print(
+        json.dumps({"events": events, "slow": slow.found, "lookups": lookups, "seconds": time.monotonic() - began})
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Nothing that runs in a triggerer may hold up its event loop: all other triggers would stand still with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_mendix.api.waits import PackageWait, wait_to_json
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.simulator.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+
+from .conftest import KEY, USER
+
+PROBE = Path(__file__).with_name("loop_probe.py")
+TRIES = 3
+
+
+@pytest.fixture
+def live():
+    """A Mendix in real time."""
+    platform = Platform()
+    platform.add_account(USER, KEY)
+    platform.add_app("shop")
+    platform.timeline = Timeline.of(seconds=0.5)
+    with Server(platform) as server:
+        yield platform, server
+
+
+def row(package_id, conn_id="mendix_default", **changes):
+    """The row of a trigger that looks often enough for a test."""
+    trigger = MendixWaitTrigger(
+        mendix_conn_id=conn_id,
+        wait=wait_to_json(PackageWait("shop", package_id)),
+        **{
+            "poll_interval": 0.1,
+            "deadline": time.time() + 20,
+            "outage_tolerance": 900.0,
+            "state": "Queued",
+            "changed_at": time.time(),
+            **changes,
+        },
+    )
+    return trigger.serialize()
+
+
+def probe(rows, server, **connections):
+    """Run rows in a fresh process; the connection leads to the server unless told otherwise."""
+    environment = {**os.environ, "PYTHONPATH": str(PROBE.parent.parent)}
+    for conn_id, password in {"mendix_default": KEY, **connections}.items():
+        values = {"conn_type": "mendix", "login": USER, "password": password, "host": server.api_url}
+        environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(values)
+    ran = subprocess.run(
+        [sys.executable, str(PROBE)],
+        input=json.dumps(rows),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def probe_until_quiet(make_rows, server, **connections):
+    """A busy machine may hold up one run; what really blocks does so in every run."""
+    for _ in range(TRIES):
+        report = probe(make_rows(), server, **connections)
+        if not report["slow"]:
+            break
+    return report
+
+
+def test_no_path_of_the_trigger_holds_up_the_loop(live):
+    platform, server = live
+
+    def start(ending):
+        package = platform.new_package(
+            platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+        )
+        package.steps = ending.steps(platform.timeline)
+        return package.package_id
+
+    answer = platform.handle
+    broken = {}
+
+    def handle(request):
+        for package_id, reply in broken.items():
+            if package_id in request.path:
+                return reply
+        return answer(request)
+
+    platform.handle = handle
+
+    def rows():
+        broken.clear()
+        html, truncated = start(Ending.SUCCEEDS), start(Ending.SUCCEEDS)
+        broken[html] = Reply(502, {"Content-Type": "text/html"}, b"<html>" + b"x" * 1_000_000)
+        broken[truncated] = Reply(200, {"Content-Type": "application/json"}, b'[{"PackageId": "' * 10_000)
+        return [
+            row(start(Ending.SUCCEEDS)),
+            row(start(Ending.UNKNOWN_STATUS)),
+            row(start(Ending.FAILS_WHILE_BUILDING)),
+            row("00000000-0000-4000-8000-000000000000"),
+            row(start(Ending.STUCK_BUILDING), deadline=time.time() + 1),
+            row(html, outage_tolerance=0.5),
+            row(truncated, outage_tolerance=0.5),
+            row(start(Ending.SUCCEEDS), conn_id="wrong_key"),
+            row(start(Ending.SUCCEEDS), conn_id="nowhere"),
+        ]
+
+    report = probe_until_quiet(rows, server, wrong_key="another-key")
+
+    ends = [event["error"]["type"] if "error" in event else event["ended"] for (event,) in report["events"]]
+    assert ends == [
+        "success",
+        "success",
+        "PackageFailedError",
+        "PackageNotFoundError",
+        "WaitTimeoutError",
+        "OutageError",
+        "OutageError",
+        "UnauthorizedError",
+        "InvalidConnectionError",
+    ]
+    assert report["lookups"] == []
+    assert report["slow"] == []
+
+
+class BlockingTrigger(BaseTrigger):
+    """What the probe must find: a sleep, and a synchronous look-up, on the loop."""
+
+    def serialize(self):
+        return "tests.test_event_loop.BlockingTrigger", {}
+
+    async def run(self):
+        time.sleep(0.06)  # noqa: ASYNC251
+        MendixHook().get_conn()
+        yield TriggerEvent({})
+
+
+def test_the_probe_finds_what_blocks(live):
+    _, server = live
+    report = probe([BlockingTrigger().serialize()], server)
+    assert report["slow"]
+    assert any("BaseHook.get_connection" in lookup for lookup in report["lookups"])
+    assert any("Connection.extra_dejson" in lookup for lookup in report["lookups"])
