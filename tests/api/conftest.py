@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,8 @@ from airflow_provider_mendix.api.core import Call, Host
 SAMPLES = Path(__file__).parent.parent / "samples"
 USERNAME = "ana.dev@example.com"
 API_KEY = "0f6d2c1e-key-that-nobody-may-see"
+PATIENCE = 8.0
+"""Seconds after which a slow server gives up, so that a client without a time limit fails its test."""
 
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -111,24 +114,25 @@ class Wire:
         self.say(_head(f"Content-Length: {announced}") + body)
 
     def stall(self, after: bytes = b"") -> None:
-        """Queue silence until the test ends."""
+        """Queue silence until the test ends, or the server loses patience."""
 
         def behave(handler: _Handler) -> None:
             handler.wfile.write(after)
-            self.over.wait()
+            self.over.wait(PATIENCE)
             handler.close_connection = True
 
         self._queue.append(behave)
 
     def drip(self, *, status: int = 200, chunked: bool = False) -> None:
-        """Queue a body that never pauses for long and never ends before the test does."""
+        """Queue a body that never pauses for long and never ends in time."""
         length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000000"
         head = _head(length, "Location: /elsewhere", status=status)
 
         def behave(handler: _Handler) -> None:
             handler.close_after(head)
             with contextlib.suppress(OSError):
-                while not self.over.wait(0.02):
+                give_up_at = time.monotonic() + PATIENCE
+                while time.monotonic() < give_up_at and not self.over.wait(0.02):
                     handler.wfile.write(b"1\r\n \r\n" if chunked else b" ")
 
         self._queue.append(behave)

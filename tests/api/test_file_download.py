@@ -92,6 +92,11 @@ class TestLink:
 
         assert f"after 1000 of {len(FILE)} bytes" in str(broken(client, link))
 
+    def test_a_short_file_that_the_library_lets_pass(self, client, requests_mock):
+        requests_mock.get("https://files.example/a.mda", content=b"PK", headers={"Content-Length": "1000"})
+
+        assert "after 2 of 1000 bytes" in str(broken(client, "https://files.example/a.mda"))
+
     def test_a_chunk_that_is_cut(self, client, file_host, link):
         file_host.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nPK")
 
@@ -277,6 +282,14 @@ class TestDeprecatedCall:
         wire.cut(FILE[:10], announced=len(FILE))
 
         broken(client, DOWNLOAD)
+
+
+def test_requests_mock_can_stand_in_for_mendix(client, requests_mock, sample, account):
+    """Users test their own DAGs with it."""
+    url = f"{account.base_url(DOWNLOAD.endpoint.api)}/api/1/apps/calc/packages"
+    requests_mock.get(url, content=sample("build/packages.json"))
+
+    assert len(client.send(build.list_packages("calc"))) == 2
 
 
 def test_a_client_may_be_closed_and_used_again(client, wire):

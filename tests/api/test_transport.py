@@ -63,6 +63,8 @@ def test_a_broken_line(send, wire, break_line):
     assert (error.status, error.code) == (None, None)
     assert str(error).startswith(f"GET /api/1/apps/calc/packages: no whole answer from {wire.url}: ")
     assert MAY_HAVE_HAPPENED not in str(error)
+    assert error.__cause__ is None  # the exceptions of the libraries show whole URLs
+    assert error.__suppress_context__
     assert send.account.api_key not in shown(error)
     assert len(wire.requests) == 1
 
