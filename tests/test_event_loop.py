@@ -23,7 +23,7 @@ from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from .conftest import KEY, USER
 
 PROBE = Path(__file__).with_name("loop_probe.py")
-TRIES = 3
+TRIES = 5
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_mendix.simulator.faults import Count, Fault, Seconds, Times
-from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply
+from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request
 
 Shown = dict[str, Any]
+
+_KEYS = {"PackageId", "CreationDate", "Status"}
 
 
 class TruncatedJson(Fault, frozen=True):
@@ -65,9 +67,11 @@ class HiddenFromList(Fault, frozen=True):
 
         match _packages(reply):
             case list(packages) if any(map(young, packages)):
-                return json_reply([package for package in packages if not young(package)])
+                old = [package for package in packages if not young(package)]
+                return msgspec.structs.replace(reply, body=msgspec.json.encode(old))
             case dict(package) if young(package):
-                return RefusedError(404, "PACKAGE_NOT_FOUND", "There is no such package or build (yet).").reply
+                refused = RefusedError(404, "PACKAGE_NOT_FOUND", "There is no such package or build (yet).").reply
+                return msgspec.structs.replace(refused, delay=reply.delay)
         return None
 
 
@@ -143,7 +147,8 @@ def _packages(reply: Reply) -> list[Shown] | Shown | None:
         found = msgspec.json.decode(reply.body)
     except msgspec.DecodeError:  # another fault was here before
         return None
-    return found if all("CreationDate" in shown for shown in _as_list(found)) else None
+    are_packages = all(isinstance(shown, dict) and shown.keys() >= _KEYS for shown in _as_list(found))
+    return found if are_packages else None
 
 
 def _as_list(found: list[Shown] | Shown) -> list[Shown]:
@@ -161,7 +166,7 @@ def _with_each_package(reply: Reply, change: Callable[[Shown], Shown]) -> Reply 
 def _with_body(request: Request, change: Callable[[Shown], Shown]) -> Request | None:
     try:
         body = msgspec.json.decode(request.body, type=Shown)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     changed = change(body)
     return None if changed == body else msgspec.structs.replace(request, body=msgspec.json.encode(changed))

@@ -70,7 +70,10 @@ class _PerhapsHandled(_Unhandled, frozen=True):
         return None if self.handled else self.reply(now)
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
-        return self.reply(now) if self.handled else None
+        if not self.handled:
+            return None
+        instead = self.reply(now)
+        return msgspec.structs.replace(instead, delay=reply.delay + instead.delay)
 
 
 class Latency(Fault, frozen=True):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import requests
 
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.account import Account, base_url
@@ -65,6 +66,17 @@ def test_user_key_and_ending():
         with MendixClient(account) as mendix:
             started = mendix.send(build.start_build("shop", revision="9f3ab2c1", version="1.0.0"))
             assert mendix.send(build.get_package("shop", started.package_id)).status == "Queued"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_faults():
+    process = run("--fault", "float_size", "--fault", "stuck_build", "--fault", "float_size")
+    try:
+        active = requests.get(f"{connection(process)['host']}/_simulator/faults", timeout=30).json()
+        assert [fault["kind"] for fault in active] == ["float_size", "stuck_build", "float_size"]
     finally:
         process.terminate()
         process.communicate(timeout=30)
