@@ -34,6 +34,24 @@ def get_provider_info() -> dict[str, object]:
             }
         ],
         "extra-links": [f"{_PACKAGE}.links.portal.MendixEnvironmentsLink"],
+        "config": {
+            "mendix": {
+                "description": "Settings of the Mendix provider.",
+                "options": {
+                    "instance_name": {
+                        "description": (
+                            "Name of this Airflow installation. It is part of the marker by which a task finds its"
+                            " own builds: installations that build the same apps need different names. Default:"
+                            " [api] base_url."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "production",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "mendix",

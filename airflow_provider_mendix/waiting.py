@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.errors import MendixError
 from airflow_provider_mendix.api.waits import Outcome, Wait, Watch, result_of, wait_to_json
+from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 if TYPE_CHECKING:
@@ -115,10 +116,12 @@ class MendixWaitingOperator(BaseOperator):
         :raises MendixError: if the wait ends badly.
         """
         now = self.clock.now()
+        limit = self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout
         watch = Watch(
             wait,
             poll_interval=self.poll_interval,
-            deadline=now + self.timeout,
+            # Airflow itself does not apply `execution_timeout` while a task is deferred.
+            deadline=now + min(self.timeout, limit),
             outage_tolerance=self.outage_tolerance,
             now=now,
         )
@@ -130,7 +133,8 @@ class MendixWaitingOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on after the triggerer has waited."""
-        return self.finish(result_of(event))
+        with failing(self):
+            return self.finish(result_of(event))
 
     def finish(self, result: dict[str, Any]) -> Any:
         """Make the task's return value of what the wait resulted in."""

@@ -7,12 +7,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 # Airflow reads its home when it is first imported.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
@@ -62,20 +65,26 @@ def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "mendix_defau
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(values))
 
 
+@dataclass
 class TaskInstance:
     """What our operators use of Airflow's."""
 
-    def __init__(self) -> None:
-        self.xcoms: dict[str, object] = {}
+    dag_id: str = "release"
+    run_id: str = "manual__2023-11-14"
+    task_id: str = "build"
+    map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 0
+    xcoms: dict[str, object] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: object) -> None:
         self.xcoms[key] = value
 
 
 @pytest.fixture
-def context() -> dict[str, Any]:
+def context(clock: ManualClock) -> dict[str, Any]:
     """A context to execute in."""
-    return {"ti": TaskInstance()}
+    return {"ti": TaskInstance(), "dag_run": SimpleNamespace(start_date=pendulum.from_timestamp(clock.now() - 5))}
 
 
 def run_task(operator: BaseOperator, context: dict[str, Any]) -> Any:

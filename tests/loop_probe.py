@@ -17,7 +17,7 @@ import traceback
 
 import airflow.triggers.base  # noqa: F401 - a triggerer has this long before our trigger comes
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import BaseHook, Connection
+from airflow.providers.common.compat.sdk import BaseHook
 
 LONGEST_STEP = 0.05
 
@@ -66,12 +66,13 @@ async def run(rows: list[tuple[str, dict[str, object]]]) -> list[object]:
 def main() -> None:
     rows = json.load(sys.stdin)
     # The first look-up loads Airflow's own secrets backends, once in a triggerer's life, whoever asks.
-    asyncio.run(get_async_connection("mendix_default"))
+    connection = asyncio.run(get_async_connection("mendix_default"))
     slow = SlowSteps()
     logging.getLogger("asyncio").addHandler(slow)
     lookups: list[str] = []
     forbid_on_the_loop(BaseHook, "get_connection", lookups)
-    forbid_on_the_loop(Connection, "extra_dejson", lookups)
+    # Its class is Airflow's model before 3.2, and the SDK's from there on.
+    forbid_on_the_loop(type(connection), "extra_dejson", lookups)
     # A full collection of all that Airflow itself has loaded takes 0.1 s, whoever happens to set it off.
     gc.collect()
     gc.freeze()

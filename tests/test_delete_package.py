@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.api.errors import InvalidInputError, PackageInUseError, PackageNotFoundError
+from airflow_provider_mendix.api.errors import PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.operators.package import MendixDeletePackageOperator
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -46,7 +46,7 @@ def test_a_package_in_use_may_skip_the_task(platform, context):
 
 @pytest.mark.parametrize("package_id", ["", None, "None", "..", "a/b", "{{ var }}"])
 def test_a_bad_package_id_is_refused_before_any_request(package_id, platform, context):
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(AirflowFailException):
         delete(package_id, missing_ok=True).execute(context)
     assert not platform.journal
 

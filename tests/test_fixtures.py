@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pendulum
 import pytest
 import requests_mock
 
@@ -20,10 +22,18 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator import Timeline
 
+from .conftest import TaskInstance
+
 pytest_plugins = ["airflow_provider_mendix.simulator.fixtures"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "testing-your-dags.md"
 BUILD = {"app_id": "shop", "revision": "9f3ab2c1", "version": "2.5.4"}
+
+
+@pytest.fixture
+def run_context():
+    """What Airflow hands to a task."""
+    return {"ti": TaskInstance(), "dag_run": SimpleNamespace(start_date=pendulum.from_timestamp(0))}
 
 
 def test_the_example_of_the_documentation_works(tmp_path):
@@ -79,8 +89,8 @@ class TestBrokenApps:
             request.getfixturevalue("mendix_simulator")
 
 
-def test_both_senders_reach_the_loopback_one(mendix_simulator):
-    package_id = MendixStartBuildOperator(task_id="build", **BUILD).execute({"ti": _TaskInstance()})
+def test_both_senders_reach_the_loopback_one(mendix_simulator, run_context):
+    package_id = MendixStartBuildOperator(task_id="build", **BUILD).execute(run_context)
 
     async def ask():
         async with AsyncMendixClient(await MendixHook().aget_account()) as client:
@@ -90,12 +100,12 @@ def test_both_senders_reach_the_loopback_one(mendix_simulator):
     assert len(mendix_simulator.platform.packages) == 1
 
 
-def test_in_process_a_long_wait_takes_no_time(mendix_simulator_in_process):
+def test_in_process_a_long_wait_takes_no_time(mendix_simulator_in_process, run_context):
     mendix = mendix_simulator_in_process
     mendix.platform.timeline = Timeline.of(seconds=3600)
     mendix.faults.add("rate_limited", on="get_package", retry_after=600)
     began, really_began = mendix.clock.now(), time.monotonic()
-    assert MendixStartBuildOperator(task_id="build", **BUILD).execute({"ti": _TaskInstance()})
+    assert MendixStartBuildOperator(task_id="build", **BUILD).execute(run_context)
     assert mendix.clock.now() - began >= 3600
     assert time.monotonic() - really_began < 60
 
@@ -139,8 +149,3 @@ assert "requests_mock" not in sys.modules
 
 def test_only_the_fixtures_import_pytest_and_nothing_imports_airflow():
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)
-
-
-class _TaskInstance:
-    def xcom_push(self, key: str, value: object) -> None:
-        """Take it."""

@@ -4,17 +4,17 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 # The exception itself lives elsewhere before Airflow 3.1.
 from airflow.sdk.bases.sensor import AirflowRescheduleException
 
-from airflow_provider_mendix.api.errors import (
-    InvalidInputError,
-    PackageFailedError,
-    PackageNotFoundError,
-    UnauthorizedError,
-)
+from airflow_provider_mendix.api.errors import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.simulator.packages import Ending
 from airflow_provider_mendix.simulator.routes import Reply
@@ -102,7 +102,7 @@ class TestAllModesAlike:
 
     def test_a_failed_package_fails_the_task(self, mode, run_sensor, build):
         package_id = build(Ending.FAILS_WHILE_BUILDING)
-        with pytest.raises(PackageFailedError, match=package_id):
+        with pytest.raises(AirflowFailException, match=package_id):
             run_sensor(mode, package_id=package_id)
 
     def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build, capsys):
@@ -125,7 +125,7 @@ class TestAllModesAlike:
         assert run_sensor(mode, package_id=build(Ending.UNKNOWN_STATUS))["status"] == "Succeeded"
 
     def test_an_unknown_package_fails_the_task_at_once(self, mode, run_sensor, platform):
-        with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
+        with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
             run_sensor(mode, package_id="0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
         assert len(platform.journal) == 1
 
@@ -161,7 +161,7 @@ class TestAllModesAlike:
 
     @pytest.mark.parametrize("package_id", ["", "None", None, "../p", "main-2.5.4.mda"])
     def test_a_bad_package_id_is_refused_before_any_request(self, mode, package_id, run_sensor, platform):
-        with pytest.raises(InvalidInputError, match="PackageId that the build task returned"):
+        with pytest.raises(AirflowFailException, match="PackageId that the build task returned"):
             run_sensor(mode, package_id=package_id)
         assert not platform.journal
 

@@ -10,11 +10,10 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_mendix.api.errors import (
     DownloadError,
-    InvalidInputError,
     PackageNotFoundError,
     PackageNotReadyError,
 )
@@ -258,7 +257,7 @@ def test_a_file_host_that_refuses_is_told_without_the_link(package_id, platform,
 def test_a_destination_that_names_no_object_is_refused_before_any_request(
     destination, package_id, platform, context
 ):
-    with pytest.raises(InvalidInputError, match="does not name an object"):
+    with pytest.raises(AirflowFailException, match="does not name an object"):
         transfer(package_id, (destination, None)).execute(context)
     assert not platform.journal
 

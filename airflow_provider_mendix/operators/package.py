@@ -10,6 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.api.errors import MendixError, PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.api.waits import PackageWait
+from airflow_provider_mendix.builds import Intent, OnClear, find_or_start, marker_of
+from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
 from airflow_provider_mendix.waiting import MendixWaitingOperator
@@ -17,11 +19,17 @@ from airflow_provider_mendix.waiting import MendixWaitingOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+EXTRA_PACKAGES_KEY = "mendix_extra_packages"
+
 
 class MendixStartBuildOperator(MendixWaitingOperator):
     """Start a build; with ``wait_for_completion=True`` (the default) wait until its package is ``Succeeded``.
 
     The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait.
+
+    One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
+    that finds it waits for that package. A retry after a build that ended as ``Failed`` starts a new one, and so
+    does clearing the task.
 
     Building a Free App also deploys it: that is what Mendix does, and nothing in its answers tells a Free App.
 
@@ -34,7 +42,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param branch: ``main`` (Git), ``trunk`` (SVN), or another branch with or without ``branches/``. Left out, it
         is not sent, and Mendix does not document what it builds then. With SVN, Mendix builds the revision even if
         it is not on the branch.
-    :param description: free text that Mendix keeps with the package.
+    :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
+    :param on_clear: what to do when somebody clears the task: ``"rebuild"``, or ``"reattach"`` to a package that
+        it has started before, unless that is ``Failed``.
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the package is ``Succeeded``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
@@ -42,7 +52,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param timeout: seconds to wait for the package at most. There is no call that cancels a build: after a
         time-out it goes on in Mendix.
     :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
-    :raises InvalidInputError: before any request, for a value that cannot be right.
+    :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
+        no such app: another try would only meet that again. The reason is its ``__cause__``.
     :raises BuildFailedError: if Mendix refuses to build.
     :raises PackageFailedError: if the build ends as ``Failed``.
     :raises WaitTimeoutError: if it is not done in time.
@@ -57,6 +68,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         "description",
     )
     operator_extra_links = (MendixEnvironmentsLink(),)
+    _package_id: str | None = None
 
     def __init__(
         self,
@@ -66,41 +78,62 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         version: str,
         branch: str | None = None,
         description: str | None = None,
+        on_clear: OnClear = "rebuild",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if on_clear not in ("rebuild", "reattach"):
+            raise ValueError(f"on_clear must be 'rebuild' or 'reattach', not {on_clear!r}.")
         self.app_id = app_id
         self.revision = revision
         self.version = version
         self.branch = branch
         self.description = description
+        self.on_clear = on_clear
+        self._as_written = repr([str(value) for value in (app_id, revision, version, branch)])
 
     def execute(self, context: Context) -> str:
-        """Start the build, and wait for it if asked to."""
+        """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
-        package_id = hook.start_build(
-            self.app_id,
-            revision=self.revision,
-            version=self.version,
-            branch=self.branch,
-            description=self.description,
-        )
-        self.log.info(
-            "Started package %s of app %s: version %s, revision %s, branch %s.",
-            package_id,
-            self.app_id,
-            self.version,
-            self.revision,
-            self.branch or "not given",
-        )
-        self._keep_project_id(hook, context)
-        if not self.wait_for_completion:
-            return package_id
-        return self.finish(self.wait_for(hook, PackageWait(self.app_id, package_id)))
+        with failing(self):
+            build = find_or_start(hook, self._intent(context), self.clock)
+            self._package_id = build.package_id
+            if build.extra:
+                context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
+            self._keep_project_id(hook, context)
+            if not self.wait_for_completion:
+                return build.package_id
+            return self.finish(self.wait_for(hook, PackageWait(self.app_id, build.package_id)))
+
+    def on_kill(self) -> None:
+        """Touch nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
+        if self._package_id:
+            self.log.warning(
+                "Killed. Package %s of app %s is still being built; the next try of this task will find it.",
+                self._package_id,
+                self.app_id,
+            )
 
     def finish(self, result: dict[str, Any]) -> str:
         """Give the ``PackageId``."""
         return str(result["package_id"])
+
+    def _intent(self, context: Context) -> Intent:
+        ti: Any = context["ti"]
+        marker = marker_of(context, self._as_written)
+        first_try = ti.max_tries - self.retries + 1
+        began = context["dag_run"].start_date
+        return Intent(
+            app_id=inputs.app_id(self.app_id),
+            revision=inputs.revision(self.revision),
+            version=inputs.version(self.version),
+            branch=None if self.branch is None else inputs.branch(self.branch),
+            description=self.description or "",
+            marker=marker,
+            began_at=began.timestamp() if began else 0.0,
+            is_retry=ti.try_number > 1 and (ti.try_number != first_try or self.on_clear == "reattach"),
+            on_clear=self.on_clear,
+        )
 
     def _keep_project_id(self, hook: MendixHook, context: Context) -> None:
         """The link to the portal needs the app's UUID; a release must not fail, nor wait, for want of a link."""
@@ -126,7 +159,7 @@ class MendixDeletePackageOperator(BaseOperator):
     :param in_use: what to do about a package that some environment still uses: ``"fail"`` the task, or ``"skip"``
         it.
     :param mendix_conn_id: id of the Airflow connection.
-    :raises InvalidInputError: before any request, for a value that cannot be right.
+    :raises AirflowFailException: if a value cannot be right (before any request) or the key is refused.
     :raises PackageNotFoundError: if there is no such package, unless ``missing_ok``.
     :raises PackageInUseError: if it is in use, unless ``in_use="skip"``.
     """
@@ -154,7 +187,10 @@ class MendixDeletePackageOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
-        package_id = inputs.package_id(self.package_id)
+        with failing(self):
+            return self._delete(inputs.package_id(self.package_id))
+
+    def _delete(self, package_id: str) -> dict[str, Any]:
         try:
             MendixHook(self.mendix_conn_id).delete_package(self.app_id, package_id)
         except PackageNotFoundError:

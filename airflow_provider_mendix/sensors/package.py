@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.errors import PackageFailedError, PackageNotFoundError, WaitTimeoutError
 from airflow_provider_mendix.api.waits import Outcome, PackageWait, Watch, result_of
+from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.waiting import (
     DEFAULT_POLL_INTERVAL,
@@ -50,9 +51,8 @@ class MendixPackageSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks, at least 5.
     :param timeout: seconds to wait at most.
-    :raises InvalidInputError: before any request, for a value that cannot be right.
-    :raises PackageFailedError: if the package is ``Failed``.
-    :raises PackageNotFoundError: if there is no such package.
+    :raises AirflowFailException: if the package is ``Failed`` or not there, the key is refused, or a value cannot
+        be right: another try would only meet that again. The reason is its ``__cause__``.
     :raises AirflowSensorTimeout: if it is not ready in time.
     """
 
@@ -115,13 +115,16 @@ class MendixPackageSensor(BaseSensorOperator):
 
     @contextmanager
     def _ending_as_sensors_do(self) -> Iterator[None]:
-        try:
-            yield
-        except (PackageFailedError, PackageNotFoundError, WaitTimeoutError) as error:
-            if self.soft_fail:
-                # Airflow puts a message of its own in place of ours when a deferred sensor is skipped.
-                self.log.info("Skipped, because soft_fail is set: %s", error)
-                raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
-            if isinstance(error, WaitTimeoutError):
-                raise AirflowSensorTimeout(str(error)) from error
-            raise
+        # With soft_fail, Airflow's base class skips whatever ends for good; a refused key must not look like that.
+        ending = nullcontext() if self.soft_fail else failing(self, PackageFailedError, PackageNotFoundError)
+        with ending:
+            try:
+                yield
+            except (PackageFailedError, PackageNotFoundError, WaitTimeoutError) as error:
+                if self.soft_fail:
+                    # Airflow puts a message of its own in place of ours when a deferred sensor is skipped.
+                    self.log.info("Skipped, because soft_fail is set: %s", error)
+                    raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
+                if isinstance(error, WaitTimeoutError):
+                    raise AirflowSensorTimeout(str(error)) from error
+                raise

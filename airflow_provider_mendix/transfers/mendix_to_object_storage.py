@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.errors import InvalidInputError
 from airflow_provider_mendix.archive import store
+from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class MendixToObjectStorageOperator(BaseOperator):
         ``ObjectStoragePath`` takes. An object that is there already is replaced.
     :param destination_conn_id: id of the connection for that storage; none for local files.
     :param mendix_conn_id: id of the Airflow connection to Mendix.
-    :raises InvalidInputError: before any request, for a value that cannot be right.
+    :raises AirflowFailException: if a value cannot be right (before any request) or the key is refused.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` or has no file.
     :raises DownloadError: if the file does not arrive whole.
     """
@@ -64,6 +65,10 @@ class MendixToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stream the file."""
+        with failing(self):
+            return self._stream()
+
+    def _stream(self) -> dict[str, Any]:
         destination = ObjectStoragePath(_checked_url(self.destination), conn_id=self.destination_conn_id)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
         with MendixHook(self.mendix_conn_id).open_package(app_id, package_id) as (package, download):

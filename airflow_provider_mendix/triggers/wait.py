@@ -79,6 +79,10 @@ class MendixWaitTrigger(BaseTrigger):
         else:
             yield TriggerEvent(success_event(outcome.result))
 
+    async def on_kill(self) -> None:
+        """Touch nothing: Airflow also calls this when it only moves the trigger to another process."""
+        self.log.info("The wait for %s was taken away; what Mendix does goes on.", self.wait.get("package_id"))
+
     async def _wait(self) -> Outcome:
         watch = Watch(
             wait_from_json(self.wait),

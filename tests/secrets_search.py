@@ -1,0 +1,143 @@
+"""Searches whatever an Airflow has written for secrets: in the clear, in part, encoded, compressed or encrypted.
+
+A secret is looked for by the first and the last `PIECE` characters of its longest run of letters and digits, so
+that a shortened one is found, and escaping for JSON, HTML or a URL cannot hide one.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import sqlite3
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from cryptography.fernet import Fernet, InvalidToken
+
+PIECE = 16
+WHERE_SECRETS_BELONG = {("connection", "password"), ("connection", "extra")}
+_DEEPEST = 4
+_WORDS = re.compile(rb"[0-9A-Za-z+/_=-]{%d,}" % PIECE)
+_FERNET = re.compile(rb"gAAAA[0-9A-Za-z_-]{90,}={0,2}")
+
+
+class Secret(NamedTuple):
+    """Something that must not be found."""
+
+    name: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r}, '***')"
+
+
+class Finding(NamedTuple):
+    """A secret that was found; its value is not part of it."""
+
+    secret: str
+    form: str
+    place: str
+
+
+class Search:
+    """Takes in contents, and then tells which secrets are in which of them.
+
+    :param secrets: what must not be found.
+    :param fernet_key: of that Airflow; what is encrypted with it is read too.
+    :ivar seen: how many contents came from each place.
+    :ivar decrypted: how many of them were decrypted.
+    :ivar decompressed: how many of them were decompressed.
+    """
+
+    def __init__(self, secrets: Collection[Secret], fernet_key: str) -> None:
+        self.seen: Counter[str] = Counter()
+        self.decrypted: Counter[str] = Counter()
+        self.decompressed: Counter[str] = Counter()
+        self._fernet = Fernet(fernet_key)
+        self._forms = {form: (secret.name, name) for secret in secrets for name, form in _forms(secret)}
+        self._words: dict[bytes, set[str]] = {}
+
+    def add(self, place: str, content: bytes) -> None:
+        """Take in one content."""
+        self.seen[place] += 1
+        for view in self._views(place, content, 0):
+            for word in set(_WORDS.findall(view)):
+                self._words.setdefault(word, set()).add(place)
+
+    def add_folder(self, folder: Path) -> None:
+        """Take in the name and the content of every file below a folder, databases as they are on the disk."""
+        for file in sorted(folder.rglob("*")):
+            place = str(file.relative_to(folder))
+            self.add(place, place.encode())
+            # Airflow may be running, and come and go with files.
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                self.add(place, file.read_bytes())
+
+    def add_database(self, file: Path) -> None:
+        """Take in every value of every table of an SQLite database, but for those that are there to be secret."""
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+            database.text_factory = bytes
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (name,) in tables:
+                table = name.decode()
+                rows = database.execute(f'SELECT * FROM "{table}"')
+                columns = [column[0] for column in rows.description]
+                for row in rows:
+                    for column, value in zip(columns, row, strict=True):
+                        if isinstance(value, bytes) and (table, column) not in WHERE_SECRETS_BELONG:
+                            self.add(f"{table}.{column}", value)
+
+    def findings(self) -> list[Finding]:
+        """Tell what was found where."""
+        everything = b"\n".join(self._words)
+        return sorted(
+            Finding(secret, form, place)
+            for needle, (secret, form) in self._forms.items()
+            if needle in everything
+            for place in set().union(*(places for word, places in self._words.items() if needle in word))
+        )
+
+    def _views(self, place: str, content: bytes, depth: int) -> Iterator[bytes]:
+        yield content
+        if depth == _DEEPEST:
+            return
+        for view in self._decoded(place, content):
+            yield from self._views(place, view, depth + 1)
+
+    def _decoded(self, place: str, content: bytes) -> Iterator[bytes]:
+        if content[:6] == b"SQLite":  # its values come one by one
+            yield content.replace(b"\0", b"")
+            return
+        if b"\0" in content:  # UTF-16, or something binary
+            yield content.replace(b"\0", b"")
+        if b"%" in content and (unquoted := unquote_to_bytes(content)) != content:
+            yield unquoted
+        with contextlib.suppress(zlib.error):
+            yield zlib.decompress(content, wbits=47)  # zlib or gzip
+            self.decompressed[place] += 1
+        for token in set(_FERNET.findall(content)):
+            with contextlib.suppress(InvalidToken):
+                yield self._fernet.decrypt(token)
+                self.decrypted[place] += 1
+
+
+def _forms(secret: Secret) -> Iterator[tuple[str, bytes]]:
+    run = max(re.findall("[0-9A-Za-z]+", secret.value), key=len, default="")
+    if len(run) < PIECE:
+        raise ValueError(f"{secret} has no {PIECE} letters and digits in a row.")
+    for piece in (run[:PIECE].encode(), run[-PIECE:].encode()):
+        yield "plain", piece
+        yield "reversed", piece[::-1]
+        yield "hex", piece.hex().encode()
+        yield "hex", piece.hex().upper().encode()
+        for offset in range(3):
+            # What is encoded together with a neighbour of the piece is not known, and left out.
+            encoded = base64.b64encode(bytes(offset) + piece)
+            form = encoded[-(-offset * 8 // 6) : (offset + PIECE) * 8 // 6]
+            yield "base64", form
+            yield "base64", form.translate(bytes.maketrans(b"+/", b"-_"))

@@ -1,0 +1,415 @@
+"""One intent, one build: what a task does when it, or what is around it, has died before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_mendix.api.build import Package
+from airflow_provider_mendix.api.errors import (
+    BuildFailedError,
+    MendixConnectionError,
+    MendixError,
+    PackageFailedError,
+    RateLimitedError,
+    WaitTimeoutError,
+)
+from airflow_provider_mendix.builds import LONGEST_DESCRIPTION, Intent, Marker
+from airflow_provider_mendix.failing import FINAL_ERRORS, mendix_retry_policy
+from airflow_provider_mendix.operators.package import MendixStartBuildOperator
+from airflow_provider_mendix.simulator.packages import Ending
+
+from .conftest import TaskInstance, run_task, set_connection
+
+pytestmark = pytest.mark.usefixtures("server")
+REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
+
+
+class KilledError(BaseException):
+    """The process of the task is gone."""
+
+
+@pytest.fixture
+def airflow(clock, platform):
+    """A task as Airflow keeps it: it counts tries, and knows Retry from Clear."""
+
+    class Airflow:
+        def __init__(self):
+            self.retries = 3
+            self.ti = TaskInstance(max_tries=self.retries)
+            self.dag_run = SimpleNamespace(start_date=pendulum.from_timestamp(clock.now()))
+            self.arguments = {
+                "app_id": "shop",
+                "branch": "main",
+                "revision": REVISION,
+                "version": "2.5.4",
+                "wait_for_completion": False,
+            }
+
+        @property
+        def context(self):
+            return {"ti": self.ti, "dag_run": self.dag_run}
+
+        def task(self, **changes):
+            return MendixStartBuildOperator(task_id="build", retries=self.retries, **{**self.arguments, **changes})
+
+        def run(self, **changes):
+            return run_task(self.task(**changes), self.context)
+
+        def retry(self, **changes):
+            self.ti.try_number += 1
+            return self.run(**changes)
+
+        def clear(self, **changes):
+            """As `clear_task_instances` does."""
+            self.ti.max_tries = self.ti.try_number + self.retries
+            self.ti.try_number += 1
+            return self.run(**changes)
+
+    return Airflow()
+
+
+def posts(platform):
+    return len(platform.journal.requests("POST"))
+
+
+def kill_before_the_reply(platform, monkeypatch):
+    """The start call arrives, and whoever sent it is gone before the reply."""
+    from airflow_provider_mendix.hooks.mendix import MendixHook
+
+    start = MendixHook.start_build
+
+    def killed(*arguments, **keywords):
+        start(*arguments, **keywords)
+        monkeypatch.undo()
+        raise KilledError
+
+    monkeypatch.setattr(MendixHook, "start_build", killed)
+
+
+class TestRetry:
+    def test_finds_the_build_whose_worker_died_before_the_reply(self, airflow, platform, clock, server):
+        with pytest.MonkeyPatch.context() as patch:
+            kill_before_the_reply(platform, patch)
+            with pytest.raises(KilledError):
+                airflow.run()
+        (package_id,) = platform.packages
+        assert airflow.retry() == package_id
+        assert posts(platform) == 1
+
+    def test_finds_the_build_that_it_waited_for(self, airflow, platform):
+        with pytest.raises(TaskDeferred):
+            airflow.task(wait_for_completion=True, deferrable=True).execute(airflow.context)
+        (package_id,) = platform.packages
+        assert airflow.retry(wait_for_completion=True, deferrable=True) == package_id
+        assert posts(platform) == 1
+
+    def test_finds_the_build_after_a_time_out(self, airflow, platform):
+        platform.ending = Ending.STUCK_QUEUED
+        with pytest.raises(WaitTimeoutError):
+            airflow.run(wait_for_completion=True, timeout=60)
+        with pytest.raises(WaitTimeoutError):
+            airflow.retry(wait_for_completion=True, timeout=60)
+        assert posts(platform) == 1
+
+    def test_starts_a_new_build_after_one_that_failed(self, airflow, platform):
+        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        with pytest.raises(PackageFailedError):
+            airflow.run(wait_for_completion=True)
+        package_id = airflow.retry(wait_for_completion=True)
+        assert platform.status(package_id) == "Succeeded"
+        assert posts(platform) == 2
+
+    def test_of_a_retry_does_not_start_a_third_build(self, airflow, platform):
+        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        with pytest.raises(PackageFailedError):
+            airflow.run(wait_for_completion=True)
+        second = airflow.retry()
+        assert airflow.retry() == second
+        assert posts(platform) == 2
+
+    def test_whose_template_renders_to_a_newer_revision_still_finds_its_build(self, airflow, platform):
+        def run(revision):
+            task = airflow.task(revision="{{ newest }}")
+            task.render_template_fields({"newest": revision})
+            return task.execute(airflow.context)
+
+        first = run(REVISION)
+        airflow.ti.try_number += 1
+        assert run("a" * 40) == first
+        assert posts(platform) == 1
+
+    def test_with_other_arguments_is_another_intent(self, airflow, platform):
+        first = airflow.run()
+        assert airflow.retry(version="2.5.5") != first
+
+    @pytest.mark.parametrize("retries", [0, 1, 9])
+    def test_finds_its_build_when_retries_was_edited_between_tries(self, airflow, platform, retries):
+        first = airflow.run()
+        airflow.retries = retries
+        assert airflow.retry() == first
+
+    def test_looks_for_a_while_for_a_build_that_is_not_in_the_list_yet(self, airflow, platform, clock):
+        with platform.faults.add("hidden_from_list", seconds=40, times=None):
+            first = airflow.run()
+            assert airflow.retry() == first
+        assert posts(platform) == 1
+
+    def test_is_told_apart_between_tasks_runs_and_mapped_tasks(self, airflow, platform):
+        airflow.run()
+        for name, value in {"task_id": "other", "run_id": "other", "dag_id": "other", "map_index": 3}.items():
+            before = getattr(airflow.ti, name)
+            setattr(airflow.ti, name, value)
+            airflow.run()
+            setattr(airflow.ti, name, before)
+        assert posts(platform) == 5
+
+    def test_is_told_apart_between_installations(self, airflow, platform, monkeypatch):
+        first = airflow.run()
+        monkeypatch.setenv("AIRFLOW__MENDIX__INSTANCE_NAME", "staging")
+        assert airflow.run() != first
+        monkeypatch.delenv("AIRFLOW__MENDIX__INSTANCE_NAME")
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://staging.example.com")
+        airflow.run()
+        assert posts(platform) == 3
+
+    def test_of_a_dag_run_that_was_deleted_and_made_again_builds_again(self, airflow, platform, clock):
+        first = airflow.run()
+        clock.sleep(3600)
+        airflow.dag_run.start_date = pendulum.from_timestamp(clock.now())
+        assert airflow.run() != first
+
+
+class TestClear:
+    @pytest.mark.parametrize("first_ends", [Ending.SUCCEEDS, Ending.STUCK_QUEUED, Ending.FAILS_WHILE_BUILDING])
+    def test_builds_again(self, airflow, platform, clock, first_ends, caplog):
+        caplog.set_level("INFO")
+        platform.next_endings.append(first_ends)
+        first = airflow.run()
+        clock.sleep(100)
+        second = airflow.clear()
+        assert second != first
+        assert f"cleared since it started package {first}" in caplog.text
+        assert airflow.retry() == second
+
+    def test_builds_again_each_time(self, airflow, platform):
+        assert len({airflow.run(), airflow.clear(), airflow.clear(), airflow.clear()}) == 4
+
+    def test_after_retries_builds_again(self, airflow, platform):
+        first = airflow.run()
+        assert airflow.retry() == first
+        assert airflow.clear() != first
+
+    def test_without_retries_builds_again(self, airflow, platform):
+        airflow.retries = airflow.ti.max_tries = 0
+        assert airflow.run() != airflow.clear()
+
+    def test_reattaches_if_told_to(self, airflow, platform):
+        first = airflow.run(on_clear="reattach")
+        assert airflow.clear(on_clear="reattach") == first
+        assert posts(platform) == 1
+
+    def test_does_not_reattach_to_a_failed_build(self, airflow, platform, clock):
+        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        first = airflow.run(on_clear="reattach")
+        clock.sleep(100)
+        assert airflow.clear(on_clear="reattach") != first
+
+    def test_of_another_task_changes_nothing(self, airflow, platform):
+        first = airflow.run()
+        airflow.dag_run.clear_number = 1
+        assert airflow.retry() == first
+
+    def test_of_a_running_task_looks_like_a_retry_where_airflow_does_not_say_so(self, airflow, platform):
+        """It is terminated and runs again, and until the executor has reported, `max_tries` stays as it was."""
+        first = airflow.run()
+        assert airflow.retry() == first
+
+    def test_of_a_running_task_builds_again_where_airflow_says_so(self, airflow, platform):
+        """From 3.1 on the scheduler moves `max_tries` once the executor has reported that the old one ended."""
+        first = airflow.run()
+        airflow.ti.max_tries = airflow.ti.try_number + airflow.retries
+        assert airflow.retry() != first
+
+    def test_an_unknown_choice_is_refused(self, airflow):
+        with pytest.raises(ValueError, match="on_clear must be"):
+            airflow.task(on_clear="continue")
+
+
+class TestDoubt:
+    @pytest.mark.parametrize(
+        ("fault", "parameters"),
+        [
+            ("reply_lost", {}),
+            ("hang", {"handled": True, "seconds": 5}),
+            ("server_error", {"handled": True, "status": 500}),
+            ("bad_gateway", {"handled": True}),
+            ("truncated_json", {}),
+            ("empty_body", {}),
+        ],
+    )
+    def test_a_build_whose_reply_is_lost_is_found(self, fault, parameters, airflow, platform, server, monkeypatch):
+        set_connection(monkeypatch, host=server.api_url, extra={"timeout": 1})
+        platform.faults.add(fault, on="start_build", **parameters)
+        package_id = airflow.run()
+        assert list(platform.packages) == [package_id]
+        assert posts(platform) == 1
+
+    def test_it_is_found_even_if_it_shows_late(self, airflow, platform):
+        platform.faults.add("hidden_from_list", seconds=50, times=None)
+        platform.faults.add("reply_lost", on="start_build")
+        package_id = airflow.run()
+        assert list(platform.packages) == [package_id]
+
+    @pytest.mark.parametrize("fault", ["truncated_description", "dropped_description"])
+    def test_it_is_found_even_if_mendix_lost_the_marker(self, fault, airflow, platform):
+        parameters = {"length": 12} if fault == "truncated_description" else {}
+        platform.faults.add(fault, times=None, **parameters)
+        platform.faults.add("reply_lost", on="start_build")
+        assert airflow.run(description="Nightly build") in platform.packages
+        assert airflow.retry(description="Nightly build") in platform.packages
+        assert posts(platform) == 1
+
+    @pytest.mark.parametrize("fault", ["connection_reset", "rate_limited"])
+    def test_a_start_that_did_not_arrive_is_not_repeated_but_told(self, fault, airflow, platform):
+        platform.faults.add(fault, on="start_build")
+        with pytest.raises((MendixConnectionError, RateLimitedError), match="looks again before it starts"):
+            airflow.run()
+        assert not platform.packages
+        assert posts(platform) == 1
+        assert airflow.retry() in platform.packages
+
+    def test_a_refused_build_is_not_looked_for(self, airflow, platform, clock):
+        platform.next_endings.append(Ending.REFUSED)
+        began = clock.now()
+        with pytest.raises(BuildFailedError):
+            airflow.run()
+        assert clock.now() == began
+
+    def test_nothing_is_started_while_it_cannot_be_looked(self, airflow, platform):
+        platform.faults.add("server_error", on="list_packages", times=None, status=503)
+        with pytest.raises(MendixError):
+            airflow.run()
+        assert posts(platform) == 0
+
+    def test_a_foreign_build_of_the_same_revision_is_not_taken(self, airflow, platform):
+        foreign = platform.add_package("shop", version="2.5.4", revision=REVISION, description="By hand")
+        assert airflow.run() != foreign
+        airflow.ti.run_id = "another"
+        assert airflow.retry() != foreign
+
+
+class TestTwins:
+    def test_two_workers_at_the_same_moment_end_at_the_same_package(self, airflow, platform, caplog):
+        """Both look, both find nothing, both start: there is no lock."""
+        answer = platform.handle
+        results = []
+
+        def handle(request):
+            if request.method == "POST" and not results:
+                results.append(None)
+                results[0] = airflow.run()
+            return answer(request)
+
+        platform.handle = handle
+        late = airflow.run()
+
+        assert posts(platform) == 2
+        first, second = sorted(platform.packages, key=lambda each: (platform.packages[each].created_at, each))
+        assert late == first
+        assert airflow.ti.xcoms["mendix_extra_packages"] == [second]
+        assert f"{first} counts, nobody waits for {second}" in caplog.text
+        assert airflow.retry() == first
+
+
+class TestEnding:
+    def test_execution_timeout_holds_while_deferred(self, airflow, platform, clock):
+        platform.ending = Ending.STUCK_QUEUED
+        began = clock.now()
+        with pytest.raises(WaitTimeoutError):
+            airflow.run(wait_for_completion=True, deferrable=True, execution_timeout=timedelta(seconds=90))
+        assert clock.now() - began == pytest.approx(90, abs=1)
+
+    def test_killing_touches_nothing_and_says_so(self, airflow, platform, caplog, capsys):
+        task = airflow.task()
+        package_id = task.execute(airflow.context)
+        before = len(platform.journal)
+        task.on_kill()
+        assert len(platform.journal) == before
+        said = caplog.text + capsys.readouterr().out
+        assert f"Package {package_id} of app shop is still being built" in said
+        assert "next try of this task will find it" in said
+
+    def test_killing_before_the_start_says_nothing(self, airflow):
+        airflow.task().on_kill()
+
+    def test_final_errors_end_the_task_unless_a_policy_is_to_decide(self, airflow, platform):
+        with pytest.raises(AirflowFailException, match=r"InvalidRequestError: .*subdomain"):
+            airflow.run(app_id="shopp")
+        policy = mendix_retry_policy()
+        with pytest.raises(FINAL_ERRORS) as refused:
+            airflow.run(app_id="shopp", retry_policy=policy)
+        assert policy.evaluate(refused.value, 1, 3).action.value == "fail"
+        assert policy.evaluate(MendixConnectionError(""), 1, 3).action.value == "default"
+        assert type(policy).deserialize(policy.serialize()).evaluate(refused.value, 1, 3).action.value == "fail"
+
+
+class TestMarker:
+    @given(
+        st.text(max_size=300),
+        st.text("0123456789abcdef", min_size=16, max_size=16),
+        st.integers(1, 999),
+        st.integers(1, 999),
+    )
+    def test_it_survives_any_human_text(self, human, digest, try_number, last_try):
+        marker = Marker(digest, try_number, last_try)
+        described = intent(description=human, marker=marker).marked_description()
+        assert len(described) <= LONGEST_DESCRIPTION
+        assert described.endswith(str(marker))
+        assert Marker.of(described) == marker
+
+    def test_it_leaves_a_short_text_whole(self):
+        marked = intent(description="Release 2.5.4").marked_description()
+        assert marked == "Release 2.5.4 [airflow 0123456789abcdef try 1 of 4]"
+
+    @pytest.mark.parametrize("text", [None, "", "Release", "[airflow 0123 try 1 of 2]", "[airflow] try 1"])
+    def test_other_descriptions_have_none(self, text):
+        assert Marker.of(text) is None
+
+    @pytest.mark.parametrize(
+        ("asked", "version", "same"),
+        [
+            ("63", "2.5.4.63", True),
+            ("6", "2.5.4.63", False),
+            ("1234", "2.5.4.12345", False),
+            (REVISION, "2.5.4.9f3ab2c1", True),
+            ("9f3ab", "2.5.4.9f3ab2c1", True),
+            (REVISION, "2.5.4.9f3ab2c2", False),
+            (REVISION, "2.5.5.9f3ab2c1", False),
+            (REVISION, "2.5.4", False),
+            (REVISION, "", False),
+        ],
+    )
+    def test_a_package_without_a_marker_is_recognised_by_version_and_revision(self, asked, version, same):
+        package = Package(package_id="p", status="Queued", version=version)
+        assert intent(revision=asked).resembles(package) is same
+
+
+def intent(**changes):
+    values = {
+        "app_id": "shop",
+        "revision": REVISION,
+        "version": "2.5.4",
+        "branch": None,
+        "description": "",
+        "marker": Marker("0123456789abcdef", 1, 4),
+        "began_at": 0.0,
+        "is_retry": False,
+    }
+    return Intent(**{**values, **changes})
