@@ -12,12 +12,15 @@ import re
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken
+
+from airflow_provider_mendix.simulator.options import Options
+from airflow_provider_mendix.simulator.platform import Platform
 
 PIECE = 16
 WHERE_SECRETS_BELONG = {("connection", "password"), ("connection", "extra")}
@@ -34,6 +37,25 @@ class Secret(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r}, '***')"
+
+
+class RememberingPlatform(Platform):
+    """Keeps the signatures of the links that it has handed out, and spells links as no library does."""
+
+    def __init__(self, *, options: Options | None = None) -> None:
+        super().__init__(options=options)
+        self._signatures: set[str] = set()
+
+    def link(self, package_id: str) -> str:
+        """Make a link, and keep its signature."""
+        link = super().link(package_id)
+        self._signatures.update(parse_qs(urlsplit(link).query)["signature"])
+        return f"{link}&by=%7e%2fana"
+
+    @property
+    def signatures(self) -> list[Secret]:
+        """All of them so far."""
+        return [Secret("signature", value) for value in sorted(self._signatures)]
 
 
 class Finding(NamedTuple):
@@ -54,12 +76,15 @@ class Search:
     :ivar decompressed: how many of them were decompressed.
     """
 
-    def __init__(self, secrets: Collection[Secret], fernet_key: str) -> None:
+    def __init__(self, secrets: Iterable[Secret], fernet_key: str) -> None:
         self.seen: Counter[str] = Counter()
         self.decrypted: Counter[str] = Counter()
         self.decompressed: Counter[str] = Counter()
         self._fernet = Fernet(fernet_key)
-        self._forms = {form: (secret.name, name) for secret in secrets for name, form in _forms(secret)}
+        self._forms: dict[bytes, tuple[str, str]] = {}
+        for secret in secrets:
+            for name, form in _forms(secret):
+                self._forms.setdefault(form, (secret.name, name))
         self._words: dict[bytes, set[str]] = {}
 
     def add(self, place: str, content: bytes) -> None:
@@ -95,12 +120,15 @@ class Search:
     def findings(self) -> list[Finding]:
         """Tell what was found where."""
         everything = b"\n".join(self._words)
-        return sorted(
+        found = {
             Finding(secret, form, place)
             for needle, (secret, form) in self._forms.items()
             if needle in everything
-            for place in set().union(*(places for word, places in self._words.items() if needle in word))
-        )
+            for word, places in self._words.items()
+            if needle in word
+            for place in places
+        }
+        return sorted(found)
 
     def _views(self, place: str, content: bytes, depth: int) -> Iterator[bytes]:
         yield content
@@ -132,6 +160,8 @@ def _forms(secret: Secret) -> Iterator[tuple[str, bytes]]:
         raise ValueError(f"{secret} has no {PIECE} letters and digits in a row.")
     for piece in (run[:PIECE].encode(), run[-PIECE:].encode()):
         yield "plain", piece
+        yield "upper case", piece.upper()
+        yield "lower case", piece.lower()
         yield "reversed", piece[::-1]
         yield "hex", piece.hex().encode()
         yield "hex", piece.hex().upper().encode()

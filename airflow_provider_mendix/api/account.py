@@ -59,7 +59,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """Take this account's secrets out of something a server said."""
         for secret in (self.api_key, self.personal_access_token):
             if secret:
-                text = text.replace(secret.encode(), b"***")
+                as_json = msgspec.json.encode(secret)[1:-1]
+                text = text.replace(secret.encode(), b"***").replace(as_json, b"***")
         return text
 
 

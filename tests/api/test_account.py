@@ -122,6 +122,11 @@ def test_redact():
     assert SECRETS.redact(b"canary-key, canary-token, other") == b"***, ***, other"
 
 
+def test_redact_what_json_has_escaped():
+    account = Account(username="ana", api_key='k"e\\y')
+    assert account.redact(b'{"errorCode": "k\\"e\\\\y"}') == b'{"errorCode": "***"}'
+
+
 def test_redact_without_a_token():
     assert Account(username="ana", api_key="key").redact(b"a key to all") == b"a *** to all"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 import time
@@ -10,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending, StoredPackage, Timeline
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 
 from ..conftest import USER
+from ..secrets_search import RememberingPlatform, Secret
 from .stack import AirflowStack
 
 REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
@@ -49,7 +50,8 @@ class Scene:
         self.seconds = 0.0
         self.run_state = ""
         self._began = 0.0
-        self.platform = Platform()
+        self.token = _new_key()
+        self.platform = RememberingPlatform()
         self.platform.add_account(USER, self.keys[0])
         self.platform.add_app("shop")
         self.platform.timeline = Timeline.of(seconds=15)
@@ -59,7 +61,13 @@ class Scene:
     def connected(self) -> Iterator[Self]:
         """Open this Mendix, and store a connection to it."""
         with Server(self.platform) as server:
-            self.airflow.api.add_connection(self.conn_id, host=server.api_url, login=USER, password=self.keys[0])
+            self.airflow.api.add_connection(
+                self.conn_id,
+                host=server.api_url,
+                login=USER,
+                password=self.keys[0],
+                extra=json.dumps({"personal_access_token": self.token}),
+            )
             yield self
 
     def start(self, **conf: str) -> None:
@@ -120,6 +128,12 @@ class Scene:
         self.keys.append(_new_key())
         self.airflow.api.change_connection(self.conn_id, password=self.keys[-1])
         self.platform.set_api_key(USER, self.keys[-1])
+
+    @property
+    def secrets(self) -> list[Secret]:
+        """What must not be written anywhere, so far."""
+        keys = [Secret(f"key of {self.name}", key) for key in self.keys]
+        return [*keys, Secret(f"token of {self.name}", self.token), *self.platform.signatures]
 
     def log(self) -> str:
         """Give the task's log files, its trigger's included."""

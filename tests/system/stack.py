@@ -41,6 +41,7 @@ class AirflowStack:
         self.seconds_to_start = 0.0
         self._environment = self._settings()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._orphans: list[psutil.Process] = []
 
     @property
     def task_logs(self) -> Path:
@@ -64,9 +65,27 @@ class AirflowStack:
             shutil.copy(file, self.home / "dags")
         self._migrate()
         for name in _COMPONENTS:
-            self._processes[name] = self._spawn(name, *self._arguments(name))
+            self.launch(name)
         self.wait_until(self._healthy, "Airflow to be healthy, with all DAGs", within=HEALTHY_WITHIN)
         self.seconds_to_start = time.monotonic() - began
+
+    def launch(self, name: str) -> None:
+        """Start one more process, or one that was killed; what follows a space tells those of one kind apart."""
+        component = name.partition(" ")[0]
+        self._processes[name] = self._spawn(component, *self._arguments(component), log=name)
+
+    def kill(self, name: str) -> list[psutil.Process]:
+        """Kill one process, without a warning to it, and give those that it has started and left behind."""
+        popen = self._processes.pop(name)
+        left = psutil.Process(popen.pid).children(recursive=True)
+        self._orphans += left
+        popen.kill()
+        popen.wait()
+        return left
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """Give all that one process has started, and what those have started."""
+        return psutil.Process(self._processes[name].pid).children(recursive=True)
 
     def stop(self) -> None:
         """End the processes and everything that they have started."""
@@ -82,6 +101,7 @@ class AirflowStack:
         for popen in self._processes.values():
             popen.wait(timeout=STOPPED_WITHIN)
         self._processes.clear()
+        self._orphans.clear()
 
     def wait_until(self, true: Callable[[], bool], what: str, *, within: float) -> None:
         """Ask again and again until it is true.
@@ -120,33 +140,38 @@ class AirflowStack:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(popen.pid)
                 yield from [process, *process.children(recursive=True)]
+        for orphan in self._orphans:
+            if orphan.is_running():
+                yield orphan
 
     def _migrate(self) -> None:
-        migration = self._spawn("db", "migrate")
+        migration = self._spawn("db", "migrate", log="db")
         try:
             code = migration.wait(timeout=HEALTHY_WITHIN)
         finally:
             migration.kill()
         if code:
             raise RuntimeError(f"airflow db migrate has ended with {code}.\n{self.ends_of_logs()}")
-        # Four processes share the file; with a write-ahead log readers and the writer do not lock each other out.
-        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")
+        if (self.home / "airflow.db").exists():
+            # Four processes share the file; with a write-ahead log readers and the writer do not lock each other
+            # out.
+            with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+                database.execute("PRAGMA journal_mode=WAL")
 
-    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.process_logs / f"{name}.log").open("wb") as log:
+    def _spawn(self, component: str, *arguments: str, log: str) -> subprocess.Popen[bytes]:
+        with (self.process_logs / f"{log}.log").open("ab") as output:
             return subprocess.Popen(
-                [Path(sys.executable).with_name("airflow"), name, *arguments],
+                [Path(sys.executable).with_name("airflow"), component, *arguments],
                 env=self._environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def _arguments(self, name: str) -> tuple[str, ...]:
-        match name:
+    def _arguments(self, component: str) -> tuple[str, ...]:
+        match component:
             case "api-server":
                 return "--host", _LOOPBACK, "--port", str(self.port), "--workers", "1"
             case "scheduler" | "triggerer":
@@ -175,6 +200,8 @@ class AirflowStack:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # What is searched for secrets should say as much as it ever will.
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",

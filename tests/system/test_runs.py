@@ -80,20 +80,3 @@ def test_a_sensor_that_times_out_with_soft_fail_is_skipped(scenes):
 
 def test_a_skipped_sensor_says_why(scenes):
     assert "Skipped, because soft_fail is set: Package" in scenes.end("soft_fail").log()
-
-
-def test_no_secret_is_written_anywhere(airflow, scenes):
-    for name in scenes:
-        scenes.end(name)
-    release = scenes["release"]
-    assert release.platform.journal.requests("GET", ".mda", host="files")
-    assert release.package.package_id in release.log()
-    secrets = ["signature=", *(key for scene in scenes.values() for key in scene.keys)]
-    found = [
-        f"{secret[:12]}… in {file.relative_to(airflow.home)}"
-        for file in airflow.home.rglob("*")
-        if file.is_file()
-        for secret in secrets
-        if secret.encode() in file.read_bytes()
-    ]
-    assert not found

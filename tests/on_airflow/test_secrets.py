@@ -1,0 +1,303 @@
+"""No secret is in anything that Airflow writes, whatever goes wrong, with debug logging on."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import secrets
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cryptography.fernet import Fernet
+
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.simulator.injector import KINDS, ActiveFault
+from airflow_provider_mendix.simulator.options import Options
+from airflow_provider_mendix.simulator.packages import Timeline
+from airflow_provider_mendix.simulator.server import Server
+
+from ..conftest import KEY, USER, set_connection
+from ..secrets_search import RememberingPlatform, Search, Secret
+from .conftest import AirflowCommand
+
+ALL = ("build", "wait", "archive", "delete")
+
+# What a fault strikes, always, and the tasks that then run.
+API = ("api /apps/{app_id}/", ALL)
+API_BRIEFLY = (API[0], ("wait", "delete"))
+FILES = ("files /{package_id}.mda", ("wait", "archive"))
+START = ("start_build /apps/{app_id}/", ("build",))
+ONE_PACKAGE = ("", ("wait", "archive"))
+
+FAULTS = {
+    "latency": (API, FILES),
+    "hang": (API_BRIEFLY, FILES),
+    "connection_reset": (API, FILES),
+    "reply_lost": (API, FILES),
+    "rate_limited": (API, FILES),
+    "server_error": (API, FILES),
+    "bad_gateway": (API, FILES),
+    "truncated_json": (API,),
+    "empty_body": (API,),
+    "float_size": (API,),
+    "malformed_size": (API,),
+    "hidden_from_list": (API,),
+    "stuck_build": (ONE_PACKAGE,),
+    "expired_link": (FILES,),
+    "cut_file": (FILES,),
+    "truncated_description": (START,),
+    "dropped_description": (START,),
+}
+
+FERNET_KEY = Fernet.generate_key().decode()
+
+# At the level DEBUG, `airflow dags test` itself prints each value that it is told to mask. Task processes do not.
+PRINTED_BY_DAGS_TEST = re.compile(rb"^.*\bSending request\b.*\bmsg=MaskSecret\(.*$", re.MULTILINE)
+
+
+def canary(name: str) -> Secret:
+    """Make a secret with characters that JSON and URLs escape."""
+    return Secret(name, f"{name[:3]}/+%&{secrets.token_hex(20)}")
+
+
+class CanaryPlatform(RememberingPlatform):
+    """The first two looks at a package find it unfinished, so that every wait defers."""
+
+    def status(self, package_id: str) -> str:
+        looks = len(self.journal.requests("GET", f"/packages/{package_id}", host="api"))
+        return "Building" if looks < 2 else super().status(package_id)
+
+
+@dataclass
+class Run:
+    """What is left of the one run of the DAG."""
+
+    platform: CanaryPlatform
+    struck: dict[tuple[str, str], ActiveFault]
+    home: Path
+    printed: str
+    search: Search
+    states: dict[str, str]
+
+    @property
+    def found(self) -> list[tuple[str, str, str]]:
+        return [tuple(finding) for finding in self.search.findings()]
+
+
+@pytest.fixture(scope="module")
+def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("canary")
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(airflow.home / "airflow.db", home)
+    platform = CanaryPlatform(options=Options(download="redirect"))
+    platform.timeline = Timeline.of(seconds=0)
+    key, token, proxy, wrong, planted = map(canary, ("key", "token", "proxy", "wrong", "planted"))
+    platform.add_account(USER, key.value)
+    plan: dict[str, dict] = {}
+
+    def add(app_id: str, tasks: tuple[str, ...], *, conn_id: str = "mendix_canary", seconds: float = 1) -> str:
+        platform.add_app(app_id)
+        package_id = platform.add_package(app_id, version="1.0.0", revision="63")
+        plan[app_id] = {
+            "package_id": package_id,
+            "mendix_conn_id": conn_id,
+            "seconds": seconds,
+            "tasks": tasks,
+        }
+        return package_id
+
+    add("healthy", ("build", "wait", "archive", "use_hook", "delete"), seconds=60)
+    add("refused", ALL, conn_id="mendix_wrong")
+    add("proxied", ALL, conn_id="mendix_proxied")
+    add("echoing", ALL)
+    platform.faults.add("server_error", code=key.value, on="/apps/echoing/", times=None)
+    struck = {}
+    for fault, places in FAULTS.items():
+        for on, tasks in places:
+            app_id = "-".join([*fault.split("_"), *on.split()[:1]]).replace("_", "-")
+            package_id = add(app_id, tasks)
+            parameters = {"on": on.format(app_id=app_id, package_id=package_id)}
+            if fault == "stuck_build":
+                parameters["package_id"] = package_id
+            if fault == "latency":
+                parameters["seconds"] = 0.05
+            struck[fault, on] = platform.faults.add(fault, times=None, **parameters)
+
+    fernet_key = Fernet.generate_key().decode()
+    inherited = {name: value for name, value in airflow.environment.items() if "AIRFLOW_CONN" not in name}
+    command = AirflowCommand(
+        home,
+        {
+            **inherited,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__COMPRESS_SERIALIZED_DAGS": "True",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
+            "AIRFLOW__CORE__FERNET_KEY": fernet_key,
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            "CANARY_PLAN": json.dumps(plan),
+            "CANARY_PLANTED": planted.value,
+        },
+    )
+    with Server(platform) as server:
+        mendix = {"conn_type": "mendix", "login": USER, "password": key.value, "host": server.api_url}
+        extra = {"personal_access_token": token.value, "timeout": 1}
+        dead_proxy = f"http://ana:{quote(proxy.value, safe='')}@127.0.0.1:1"
+        connections = {
+            "mendix_canary": {**mendix, "extra": extra},
+            "mendix_wrong": {**mendix, "extra": extra, "password": wrong.value},
+            "mendix_proxied": {**mendix, "extra": {**extra, "proxy": dead_proxy}},
+            "planted": {"conn_type": "http", "password": planted.value},
+        }
+        # As arguments of a command they would be in the audit log, and in the list of processes.
+        (folder / "connections.json").write_text(json.dumps(connections))
+        imported = command.run("connections", "import", str(folder / "connections.json"))
+        assert imported.returncode == 0, imported.stdout
+        conf = json.dumps({"archive": (folder / "archive").as_uri()})
+        ran = command.run("dags", "test", "canary", "--conf", conf)
+
+    search = Search([key, token, proxy, wrong, planted, *platform.signatures], fernet_key)
+    search.add("printed", imported.stdout.encode())
+    search.add("printed", PRINTED_BY_DAGS_TEST.sub(b"", ran.stdout.encode()))
+    search.add_folder(home)
+    search.add_folder(folder / "archive")
+    search.add_database(home / "airflow.db")
+    with sqlite3.connect(home / "airflow.db") as database:
+        states = dict(database.execute("SELECT task_id, state FROM task_instance WHERE dag_id = 'canary'"))
+    return Run(platform, struck, home, ran.stdout, search, states)
+
+
+def test_no_secret_is_written_anywhere(run):
+    assert [finding for finding in run.found if finding[0] != "planted"] == []
+
+
+def test_every_fault_of_the_simulator_is_covered(run):
+    assert set(FAULTS) == set(KINDS)
+    assert {where: fault.struck for where, fault in run.struck.items() if not fault.struck} == {}
+
+
+def test_the_run_went_through_success_and_failure(run):
+    assert {name: run.states[f"{name}_healthy"] for name in ALL} == dict.fromkeys(ALL, "success")
+    assert run.states["use_hook_healthy"] == "failed"
+    assert {run.states[f"{name}_{app_id}"] for name in ALL for app_id in ("refused", "echoing")} == {"failed"}
+    assert {run.states[f"{name}_proxied"] for name in ALL} == {"failed"}
+    assert len(run.platform.signatures) >= 5
+    files = [entry for entry in run.platform.journal.requests(host="files") if entry.status == 200]
+    assert len(files) >= 4
+    assert "There is no connection" not in run.printed
+    assert "urllib3.connectionpool" in run.printed  # debug logging was on
+
+
+def test_the_search_looked_everywhere(run):
+    seen = run.search.seen
+    for place in (
+        "airflow.db",
+        "connection.login",
+        "dag_run.conf",
+        "log.extra",
+        "printed",
+        "rendered_task_instance_fields.rendered_fields",
+        "serialized_dag.data_compressed",
+        "task_instance.next_kwargs",
+        "trigger.kwargs",
+        "xcom.value",
+    ):
+        assert seen[place], place
+    assert seen["trigger.kwargs"] > len(run.struck)
+    assert run.search.decompressed["serialized_dag.data_compressed"]
+    assert not {"connection.password", "connection.extra"} & set(seen)
+
+
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        ("plain", "xcom.value"),
+        ("base64", "printed"),
+        ("plain", "printed"),
+        ("reversed", "rendered_task_instance_fields.rendered_fields"),
+        ("plain", "trigger.kwargs"),
+        ("plain", "serialized_dag.data_compressed"),
+        ("plain", "airflow.db"),
+    ],
+)
+def test_the_search_finds_a_planted_leak(run, form, place):
+    assert ("planted", form, place) in run.found
+
+
+def test_urllib3_logs_no_signature(monkeypatch, caplog):
+    platform = RememberingPlatform(options=Options(download="redirect"))
+    platform.add_account(USER, KEY)
+    platform.add_app("shop")
+    package_id = platform.add_package("shop", version="1.0.0", revision="63")
+    caplog.set_level("DEBUG")
+    with Server(platform) as server:
+        set_connection(monkeypatch, host=server.api_url)
+        with MendixHook().open_package("shop", package_id), MendixHook().download_package("shop", package_id):
+            pass
+    assert caplog.text.count(f'"GET /packages/{package_id}.mda?*** HTTP/1.1" 200') == 2
+    search = Search(platform.signatures, FERNET_KEY)
+    search.add("log", caplog.text.encode())
+    assert search.findings() == []
+
+
+SECRET = Secret("key", 'a/+"%&9e130faa228b8147d9d046df2debfa4b')
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET.value,
+        SECRET.value[:-10],
+        SECRET.value[15:],
+        json.dumps({"key": SECRET.value}),
+        json.dumps(json.dumps({"key": SECRET.value})),
+        quote(SECRET.value, safe=""),
+        quote(quote(SECRET.value, safe="")),
+        "".join(f"%{byte:02x}" for byte in SECRET.value.encode()),
+        *(base64.b64encode(b"x" * before + SECRET.value.encode() + b"y").decode() for before in range(6)),
+        base64.urlsafe_b64encode(SECRET.value.encode()).decode(),
+        SECRET.value.encode().hex(),
+        SECRET.value.upper(),
+        SECRET.value[::-1],
+        SECRET.value.encode("utf-16"),
+        gzip.compress(SECRET.value.encode()),
+        Fernet(FERNET_KEY).encrypt(json.dumps({"key": SECRET.value}).encode()),
+        b'"' + Fernet(FERNET_KEY).encrypt(SECRET.value[::-1].encode()) + b'"',
+    ],
+)
+def test_a_secret_is_found_in_any_form(written, tmp_path):
+    content = written if isinstance(written, bytes) else written.encode()
+    (tmp_path / "task.log").write_bytes(b"before " + content if isinstance(written, str) else content)
+    with sqlite3.connect(tmp_path / "small.db") as database:
+        database.execute("CREATE TABLE trigger (id INTEGER, kwargs TEXT)")
+        database.execute("INSERT INTO trigger VALUES (1, ?)", (written,))
+    search = Search([SECRET], FERNET_KEY)
+    search.add_folder(tmp_path)
+    search.add_database(tmp_path / "small.db")
+    assert {"task.log", "trigger.kwargs"} <= {finding.place for finding in search.findings()}
+    assert SECRET.value not in repr(search.findings())
+
+
+def test_a_secret_is_found_in_the_name_of_a_file(tmp_path):
+    (tmp_path / f"{SECRET.value[-32:]}.log").touch()
+    search = Search([SECRET], FERNET_KEY)
+    search.add_folder(tmp_path)
+    assert search.findings()
+
+
+def test_what_is_no_secret_is_not_found(tmp_path):
+    search = Search([SECRET], FERNET_KEY)
+    search.add("log", b"***, key-of-somebody-else, " + SECRET.value[6:20].encode())
+    search.add("other", Fernet(Fernet.generate_key()).encrypt(SECRET.value.encode()))
+    assert search.findings() == []
+
+
+def test_a_secret_too_short_to_be_looked_for_is_refused():
+    with pytest.raises(ValueError, match="has no 16 letters and digits"):
+        Search([Secret("key", "short")], FERNET_KEY)

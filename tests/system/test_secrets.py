@@ -1,0 +1,83 @@
+"""No secret is in what real Airflow processes write, not even while a task is deferred."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from cryptography.fernet import Fernet
+
+from ..secrets_search import Search
+from .scene import Scene
+
+TRIGGER = "airflow_provider_mendix.triggers.wait.MendixWaitTrigger"
+
+
+@pytest.fixture(scope="module")
+def fernet_key(airflow):
+    return airflow._environment["AIRFLOW__CORE__FERNET_KEY"]
+
+
+@pytest.fixture(scope="module")
+def deferred(airflow, scenes):
+    """A run that stays deferred until a test lets it go on."""
+    with Scene(airflow, "secrets", "system_wait", "wait").connected() as scene:
+        scenes[scene.name] = scene
+        scene.start(connection=scene.conn_id, package_id=scene.add_unfinished_package())
+        yield scenes.see(scene.name, "deferred")
+
+
+def test_the_row_of_a_trigger_holds_no_secret(airflow, scenes, deferred, fernet_key, tmp_path):
+    database, copy = airflow.home / "airflow.db", tmp_path / "copy.db"
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    package_id = deferred.package.package_id
+
+    with closing(sqlite3.connect(copy)) as rows:
+        stored = dict(rows.execute("SELECT id, kwargs FROM trigger WHERE classpath = ?", (TRIGGER,)))
+    readable = {row: json.loads(_decrypted(kwargs, fernet_key)) for row, kwargs in stored.items()}
+    (row,) = (row for row, kwargs in readable.items() if kwargs["wait"]["package_id"] == package_id)
+    assert readable[row]["mendix_conn_id"] == deferred.conn_id
+
+    search = Search(deferred.secrets, fernet_key)
+    search.add_database(copy)
+    assert search.seen["trigger.kwargs"] == len(readable)
+    assert search.findings() == []
+
+    # The same search, after a leak.
+    leak = json.dumps({**readable[row], "key": deferred.keys[0]})
+    for written in (leak, Fernet(fernet_key).encrypt(leak.encode()).decode()):
+        with closing(sqlite3.connect(copy)) as rows, rows:
+            rows.execute("UPDATE trigger SET kwargs = ? WHERE id = ?", (written, row))
+        search = Search(deferred.secrets, fernet_key)
+        search.add_database(copy)
+        assert {(found.secret, found.place) for found in search.findings()} == {
+            (f"key of {deferred.name}", "trigger.kwargs")
+        }
+
+
+def test_no_secret_is_written_anywhere(airflow, scenes, deferred, fernet_key):
+    for name in ("build", "cleared", "new_key", deferred.name):
+        scenes.see(name, "deferred").let_it_succeed()
+    for name in scenes:
+        scenes.end(name)
+    assert deferred.run_state == "success"
+    release = scenes["release"]
+    assert release.platform.signatures
+    assert release.platform.journal.requests("GET", ".mda", host="files")
+
+    search = Search([secret for scene in scenes.values() for secret in scene.secrets], fernet_key)
+    search.add_folder(airflow.home)
+    search.add_database(airflow.home / "airflow.db")
+    assert search.findings() == []
+    assert release.package.package_id in release.log()
+    for place in ("airflow.db", "process-logs/triggerer.log", "xcom.value", "serialized_dag.data"):
+        assert search.seen[place], place
+    assert [place for place in search.seen if place.startswith("task-logs/") and ".log.trigger." in place]
+
+
+def _decrypted(kwargs: str, fernet_key: str) -> str:
+    """Airflow 3.3 stores the arguments of a task's trigger as they are; others encrypt them."""
+    return kwargs if kwargs.startswith("{") else Fernet(fernet_key).decrypt(kwargs).decode()
