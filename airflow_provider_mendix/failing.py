@@ -17,6 +17,7 @@ from airflow_provider_mendix.api.errors import (
     MendixError,
     RedirectedError,
     UnauthorizedError,
+    UnsafeLinkError,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ FINAL_ERRORS = (
     ForbiddenError,
     AppNotFoundError,
     RedirectedError,
+    UnsafeLinkError,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pendulum
@@ -28,6 +29,7 @@ from airflow_provider_mendix.simulator.packages import Ending
 from .conftest import TaskInstance, run_task, set_connection
 
 pytestmark = pytest.mark.usefixtures("server")
+HAS_RETRY_POLICIES = find_spec("airflow.sdk.definitions.retry_policy") is not None
 REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
 
 
@@ -349,9 +351,12 @@ class TestEnding:
     def test_killing_before_the_start_says_nothing(self, airflow):
         airflow.task().on_kill()
 
-    def test_final_errors_end_the_task_unless_a_policy_is_to_decide(self, airflow, platform):
+    def test_final_errors_end_the_task(self, airflow, platform):
         with pytest.raises(AirflowFailException, match=r"InvalidRequestError: .*subdomain"):
             airflow.run(app_id="shopp")
+
+    @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
+    def test_a_retry_policy_decides_instead(self, airflow, platform):
         policy = mendix_retry_policy()
         with pytest.raises(FINAL_ERRORS) as refused:
             airflow.run(app_id="shopp", retry_policy=policy)

@@ -2,7 +2,8 @@
 
 Both send credentials only in the headers of one request to the one host of the connection, follow no redirect
 on an API call, read neither ``.netrc`` nor cookies, and take at most `LONGEST_BODY` bytes and the account's
-``timeout`` for one answer. The original exception of a library is not chained: its text may hold a signed URL.
+``timeout`` for one answer, even one that drips. The original exception of a library is not chained: its text may
+hold a signed URL.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import ssl
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -27,6 +28,7 @@ from airflow_provider_mendix.api.errors import (
     MalformedResponseError,
     MendixConnectionError,
     RedirectedError,
+    UnsafeLinkError,
 )
 
 if TYPE_CHECKING:
@@ -101,17 +103,12 @@ class MendixClient:
         import requests
         import urllib3
 
-        give_up_at = time.monotonic() + self.account.timeout
         try:
             with contextlib.closing(self._request(call)) as response:
                 body = bytearray()
-                # What has come so far, each time: `iter_content` would wait until its chunk is full, and a body
-                # that drips would keep it for hours.
                 while chunk := response.raw.read1(64 * 1024, decode_content=True):
                     body += chunk
                     _check_length(call, len(body))
-                    if time.monotonic() > give_up_at:
-                        raise requests.Timeout
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _not_answered(call, error, self.account) from None
         return call.parse(_response(self.account, response.status_code, response.headers, bytes(body)))
@@ -122,7 +119,8 @@ class MendixClient:
 
         :param source: a signed link, or the deprecated download call. Only that call carries credentials, and
             not to where it may redirect.
-        :raises DownloadError: if the file host refuses, or a redirect is unsafe.
+        :raises DownloadError: if the file host refuses.
+        :raises UnsafeLinkError: if the link, or one that it redirects to, is not safe.
         :raises MendixError: if the download call is refused.
         """
         import requests
@@ -132,8 +130,8 @@ class MendixClient:
         try:
             response = self._get_file(source) if isinstance(source, str) else self._request(source)
             if call and response.is_redirect:
-                location = _location(response)
                 response.close()
+                location = _location(response)
                 call = None  # from here on, a file host answers
                 response = self._get_file(location)
         except (requests.RequestException, OSError) as error:
@@ -151,6 +149,7 @@ class MendixClient:
                     " link may have expired.",
                     status=response.status_code,
                 )
+            _leave_time_for_the_body(response)
             yield Download(response)
 
     def _request(self, call: Call[Any]) -> requests.Response:
@@ -171,7 +170,7 @@ class MendixClient:
     def _get_file(self, url: str) -> requests.Response:
         for _ in range(_MOST_REDIRECTS):
             if not is_safe(url):
-                raise DownloadError("The link to the file is not https, and its host is not this machine.")
+                raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
             response = self._session().get(
                 url,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
@@ -183,8 +182,8 @@ class MendixClient:
             )
             if not response.is_redirect:
                 return response
-            url = _location(response)
             response.close()
+            url = _location(response)
         raise RedirectedError(f"The file host redirected {_MOST_REDIRECTS} times.")
 
     def _session(self) -> requests.Session:
@@ -192,6 +191,17 @@ class MendixClient:
             from http.cookiejar import DefaultCookiePolicy
 
             import requests
+            from requests.adapters import HTTPAdapter
+
+            from airflow_provider_mendix.api.timed import TimedResponse
+
+            class Adapter(HTTPAdapter):
+                def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+                    pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+                    kind = pool.ConnectionCls  # there is one for each of http, https and SOCKS
+                    if kind.response_class is not TimedResponse:
+                        pool.ConnectionCls = type("Connection", (kind,), {"response_class": TimedResponse})
+                    return pool
 
             class Session(requests.Session):
                 def get_redirect_target(self, resp: requests.Response) -> None:
@@ -199,6 +209,8 @@ class MendixClient:
 
             session = Session()
             session.trust_env = False
+            session.mount("https://", Adapter())
+            session.mount("http://", Adapter())
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             self._open_session = session
         return self._open_session
@@ -266,6 +278,15 @@ class AsyncMendixClient:
         return call.parse(_response(self.account, answer.status, answer.headers, bytes(body)))
 
 
+def _leave_time_for_the_body(response: requests.Response) -> None:
+    """The head of a file came in time; the file itself may take longer, if only it does not stall."""
+    from airflow_provider_mendix.api.timed import TimedResponse
+
+    original = getattr(response.raw, "_original_response", None)
+    if isinstance(original, TimedResponse):
+        original.line.leave_time()
+
+
 def _headers_and_body(account: Account, call: Call[Any]) -> tuple[dict[str, str], bytes | None]:
     headers = {
         "Accept": "application/json, */*",
@@ -292,12 +313,13 @@ def _location(response: requests.Response) -> str:
     try:
         return urljoin(response.url, response.headers["Location"])
     except ValueError:
-        raise DownloadError("The file host redirected to something that is no URL.") from None
+        raise UnsafeLinkError("The file host redirected to something that is no URL.") from None
 
 
 def _check_length(call: Call[Any], length: int) -> None:
     if length > LONGEST_BODY:
-        raise MalformedResponseError(f"{call}: the answer is longer than {LONGEST_BODY} bytes; it was cut off.")
+        message = f"{call}: the answer is longer than {LONGEST_BODY} bytes; it was cut off. {call.doubt}"
+        raise MalformedResponseError(message.rstrip())
 
 
 def _proxy_for(url: str, account: Account) -> str | None:
@@ -332,10 +354,8 @@ def _load_for_async(verify: bool | str) -> ssl.SSLContext | bool:
 
 
 def _not_answered(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
-    message = f"{call}: no whole answer from {account.base_url(call.endpoint.api)}: {_reason(error)}."
-    if not call.endpoint.repeatable:
-        message += " Mendix may have carried it out all the same: look before it is sent again."
-    return MendixConnectionError(message)
+    message = f"{call}: no whole answer from {account.base_url(call.endpoint.api)}: {_reason(error)}. {call.doubt}"
+    return MendixConnectionError(message.rstrip())
 
 
 def _reason(error: BaseException) -> str:
@@ -354,6 +374,11 @@ def _reason(error: BaseException) -> str:
     for found in seen:
         if isinstance(found, ssl.SSLError) and getattr(found, "reason", None):
             return f"TLS failed ({found.reason})"
+    for found in seen:
+        # Each library says it in its own way: `http.client` in words, `aiohttp` with a class.
+        words = re.match(r"Tunnel connection failed: (\d{3})", str(found))
+        if words or type(found).__name__ == "ClientHttpProxyError":
+            return f"the proxy refused (HTTP {words[1] if words else getattr(found, 'status', 0)})"
     for found in seen:
         if isinstance(found, OSError) and found.strerror and isinstance(found.errno, int):
             return found.strerror

@@ -99,13 +99,20 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
+    @property
+    def doubt(self) -> str:
+        """What to add to a failure that leaves open whether Mendix did what it was asked."""
+        if self.endpoint.repeatable:
+            return ""
+        return "Mendix may have carried it out all the same: look before it is sent again."
+
     def parse(self, response: Response) -> T:
         """Read the answer.
 
         :raises MendixError: the narrowest one that fits, if the answer is not a success or cannot be read.
         """
         if not 200 <= response.status < 300:
-            raise response_error(str(self), response)
+            raise response_error(str(self), response, self.doubt)
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
@@ -116,7 +123,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             kind = response.headers.get("content-type", "no Content-Type")
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
-                f" what Mendix documents: {error}.",
+                f" what Mendix documents: {error}. {self.doubt}".rstrip(),
                 status=response.status,
             ) from None
 

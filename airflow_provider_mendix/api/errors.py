@@ -19,10 +19,11 @@
     │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
     │   ├── BuildNotSucceededError       500 BUILD_NOT_SUCCEEDED, on the deprecated download
     │   ├── RateLimitedError             429                                    (transient)
-    │   └── ServiceUnavailableError      502, 503, 504, a 500 without a code    (transient)
+    │   └── ServiceUnavailableError      5xx without a code, except 501 and 505  (transient)
     ├── PackageFailedError           the package ended as `Failed`
     ├── PackageNotReadyError         the package has no file to download (yet)
     ├── DownloadError                the file did not arrive whole              (transient)
+    ├── UnsafeLinkError              the link to the file is not https
     ├── OutageError                  no good answer for longer than a wait tolerates
     ├── WaitTimeoutError             a wait reached its deadline
     └── UnexpectedEventError         a task was resumed with an event it cannot read
@@ -196,6 +197,10 @@ class DownloadError(MendixError):
     transient = True
 
 
+class UnsafeLinkError(MendixError):
+    """The link to the file would send it over a line that anybody can read, or is no link at all."""
+
+
 class OutageError(MendixError):
     """Mendix gave no good answer for longer than the wait tolerates."""
 
@@ -226,6 +231,8 @@ _BY_STATUS: dict[int, type[MendixResponseError]] = {
     404: NotFoundError,
     408: ServiceUnavailableError,
     429: RateLimitedError,
+    501: MendixResponseError,
+    505: MendixResponseError,
     502: ServiceUnavailableError,
     503: ServiceUnavailableError,
     504: ServiceUnavailableError,
@@ -237,11 +244,12 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
     error_message: str | None = None
 
 
-def response_error(request: str, response: Response) -> MendixError:
+def response_error(request: str, response: Response, doubt: str = "") -> MendixError:
     """Read an answer that is not a success.
 
     :param request: method and path of the call, for the message.
     :param response: the answer; secrets must have been taken out of its body.
+    :param doubt: what to add if the answer leaves open whether Mendix did what it was asked.
     """
     if 300 <= response.status < 400:
         return RedirectedError(
@@ -257,8 +265,10 @@ def response_error(request: str, response: Response) -> MendixError:
     message += f" {code}" if code else ""
     message += f": {said}" if said else ""
     message = message if message.endswith(".") else f"{message}."
+    # Something in front of Mendix may have given up waiting; only Mendix itself knows its codes.
+    is_open = kind is ServiceUnavailableError and response.status >= 500 and code not in _BY_CODE
     return kind(
-        f"{message} {kind.advice}".rstrip(),
+        f"{message} {doubt if is_open else kind.advice}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+import trustme
 
 from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.clients import AsyncMendixClient, MendixClient
@@ -127,13 +128,28 @@ class Wire:
         """Queue a body that never pauses for long and never ends in time."""
         length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000000"
         head = _head(length, "Location: /elsewhere", status=status)
+        self.repeat(b"1\r\n \r\n" if chunked else b" ", after=head, pause=0.02)
+
+    def repeat(self, piece: bytes, *, after: bytes, pause: float = 0) -> None:
+        """Queue some bytes and then a piece, again and again, until the client leaves or the test ends."""
 
         def behave(handler: _Handler) -> None:
-            handler.close_after(head)
+            handler.close_after(after)
             with contextlib.suppress(OSError):
                 give_up_at = time.monotonic() + PATIENCE
-                while time.monotonic() < give_up_at and not self.over.wait(0.02):
-                    handler.wfile.write(b"1\r\n \r\n" if chunked else b" ")
+                while time.monotonic() < give_up_at and not self.over.wait(pause):
+                    handler.wfile.write(piece)
+
+        self._queue.append(behave)
+
+    def trickle(self, body: bytes, *, pause: float) -> None:
+        """Queue a whole answer with a pause before each byte of its body."""
+
+        def behave(handler: _Handler) -> None:
+            handler.start(200, {"Content-Length": str(len(body))})
+            for byte in body:
+                self.over.wait(pause)
+                handler.wfile.write(bytes([byte]))
 
         self._queue.append(behave)
 
@@ -228,6 +244,20 @@ def sample() -> Callable[[str], bytes]:
     return lambda name: (SAMPLES / name).read_bytes()
 
 
+@pytest.fixture(scope="session")
+def private_ca() -> trustme.CA:
+    """A certificate authority that nobody trusts without being told."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def bundle(private_ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that tells to trust it."""
+    path = tmp_path_factory.mktemp("tls") / "bundle.pem"
+    private_ca.cert_pem.write_to_path(path)
+    return path
+
+
 @pytest.fixture
 def new_wire() -> Iterator[Callable[..., Wire]]:
     wires: list[Wire] = []
@@ -251,6 +281,14 @@ def wire(new_wire: Callable[..., Wire]) -> Wire:
 def file_host(new_wire: Callable[..., Wire]) -> Wire:
     """Another host: nobody may hand it Mendix's credentials."""
     return new_wire()
+
+
+@pytest.fixture
+def tls_host(new_wire: Callable[..., Wire], private_ca: trustme.CA) -> Wire:
+    """A host with a certificate of the private authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    private_ca.issue_cert("127.0.0.1").configure_cert(context)
+    return new_wire(context)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import time
 import traceback
 
+import msgspec
 import pytest
 
 from airflow_provider_mendix.api import build
@@ -18,6 +20,7 @@ from airflow_provider_mendix.api.errors import (
     PackageNotFoundError,
     RedirectedError,
     ServiceUnavailableError,
+    UnsafeLinkError,
 )
 
 DOWNLOAD = build.download_package("calc", "b3d14e53")
@@ -41,9 +44,9 @@ def read(client, source) -> bytes:
         return b"".join(download)
 
 
-def broken(client, source) -> DownloadError:
+def broken(client, source, kind=DownloadError) -> MendixError:
     """Fail to read, and check that nothing of the link can be seen in the failure."""
-    with pytest.raises(DownloadError) as raised:
+    with pytest.raises(kind) as raised:
         read(client, source)
     assert "canary" not in "".join(traceback.format_exception(raised.value)) + str(raised.value.to_json())
     return raised.value
@@ -110,8 +113,23 @@ class TestLink:
     def test_a_file_that_stalls(self, account, file_host, link):
         file_host.stall(after=b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nPK")
 
-        with MendixClient(type(account)(username="ana", api_key="key", timeout=0.3)) as client:
+        with MendixClient(msgspec.structs.replace(account, timeout=0.3)) as client:
             assert "of 1000 bytes: timed out" in str(broken(client, link))
+
+    def test_a_file_may_take_longer_than_an_answer(self, account, file_host, link):
+        file_host.trickle(b"PK......", pause=0.1)
+
+        with MendixClient(msgspec.structs.replace(account, timeout=0.4)) as client:
+            assert read(client, link) == b"PK......"
+
+    def test_a_head_that_drips(self, account, file_host, link):
+        file_host.repeat(b"a", after=b"HTTP/1.1 200 OK\r\nX-Slow: ", pause=0.02)
+        began = time.monotonic()
+
+        with MendixClient(msgspec.structs.replace(account, timeout=0.3)) as client:
+            assert "timed out" in str(broken(client, link))
+
+        assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize("status", [403, 404, 410, 500])
     def test_a_link_that_has_expired(self, client, file_host, link, status):
@@ -153,7 +171,10 @@ class TestLink:
         ],
     )
     def test_a_link_that_is_not_safe(self, client, unsafe):
-        assert "not https" in str(broken(client, unsafe))
+        error = broken(client, unsafe, UnsafeLinkError)
+
+        assert "not https" in str(error)
+        assert error.transient is False
 
 
 class TestRedirect:
@@ -179,7 +200,7 @@ class TestRedirect:
     def test_it_may_not_lead_anywhere(self, client, file_host, link, unsafe):
         file_host.answer(b"", 302, Location=unsafe)
 
-        broken(client, link)
+        broken(client, link, UnsafeLinkError)
 
         assert len(file_host.requests) == 1
 
@@ -226,7 +247,7 @@ class TestDeprecatedCall:
     def test_redirected_to_somewhere_unsafe(self, client, wire):
         wire.answer(b"", 302, Location="http://files.example/?canary")
 
-        broken(client, DOWNLOAD)
+        broken(client, DOWNLOAD, UnsafeLinkError)
 
     def test_redirected_to_nowhere(self, client, wire):
         wire.answer(b"", 302)
@@ -269,6 +290,19 @@ class TestDeprecatedCall:
 
         with pytest.raises(MendixConnectionError, match="b3d14e53/download: no whole answer"):
             read(client, DOWNLOAD)
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_a_refusal_that_drips(self, wire, account, chunked):
+        wire.drip(status=500, chunked=chunked)
+        began = time.monotonic()
+
+        with (
+            MendixClient(msgspec.structs.replace(account, timeout=0.3)) as client,
+            pytest.raises(MendixConnectionError, match="timed out"),
+        ):
+            read(client, DOWNLOAD)
+
+        assert time.monotonic() - began < 5
 
     def test_a_refusal_that_repeats_the_key(self, client, wire, account):
         wire.answer({"errorMessage": f"Who is {account.api_key}?"}, 401)

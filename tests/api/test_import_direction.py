@@ -21,6 +21,7 @@ FLOORS = {
     "transfers": 5,
     "links": 5,
     "waiting": 4,
+    "failing": 4,
     "builds": 4,
     "archive": 4,
     "triggers": 3,

@@ -36,6 +36,7 @@ GET_APP = deploy.get_app("calc")
 
 LIST_PATH = "/api/1/apps/calc/packages"
 PATH = f"{LIST_PATH}/{PACKAGE_ID}"
+MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 
@@ -108,6 +109,8 @@ def test_documented_code(send, wire, sample, call, request_line, status, answer,
         (503, {"errorCode": "SOMETHING_NEW"}, ServiceUnavailableError, "SOMETHING_NEW", True),
         (504, {"errorCode": "SOMETHING_NEW"}, ServiceUnavailableError, "SOMETHING_NEW", True),
         # A 500 is an outage only where Mendix gives no code.
+        (501, b"", MendixResponseError, None, False),
+        (505, HTML, MendixResponseError, None, False),
         (500, b"", ServiceUnavailableError, None, True),
         (500, HTML, ServiceUnavailableError, None, True),
         (500, {"errorMessage": "No."}, ServiceUnavailableError, None, True),
@@ -132,6 +135,53 @@ def test_classification(send, wire, status, body, kind, code, transient):
     assert type(error) is kind
     assert (error.status, error.code, error.transient) == (status, code, transient)
     assert str(error).startswith(f"GET {PATH}: HTTP {status}")
+
+
+@pytest.mark.parametrize("call", [START, DELETE], ids=str)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b""),
+        (500, b"upstream sleeps"),
+        (502, HTML),
+        (503, b""),
+        (504, b""),
+        (503, {"errorCode": "SOMETHING_NEW"}),
+    ],
+)
+def test_a_call_that_changes_something_may_have_happened(send, wire, call, status, body):
+    """Something in front of Mendix answers when it gives up waiting; what Mendix does then, it does not know."""
+    wire.answer(body, status)
+
+    error = refused(send, call)
+
+    assert type(error) is ServiceUnavailableError
+    assert str(error).endswith(f" {MAY_HAVE_HAPPENED}")
+
+
+@pytest.mark.parametrize("call", [START, DELETE], ids=str)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b""),
+        (404, b""),
+        (408, b""),
+        (429, b""),
+        (501, b""),
+        (302, b""),
+        (503, {"errorCode": "SERVICE_UNAVAILABLE"}),
+    ],
+)
+def test_a_plain_no_leaves_no_doubt(send, wire, call, status, body):
+    wire.answer(body, status)
+
+    assert MAY_HAVE_HAPPENED not in str(refused(send, call))
+
+
+def test_a_call_that_only_reads_leaves_no_doubt(send, wire):
+    wire.answer(b"", 503)
+
+    assert str(refused(send, LIST)) == f"GET {LIST_PATH}: HTTP 503."
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, UnauthorizedError), (403, ForbiddenError)])

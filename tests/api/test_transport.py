@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import gzip
 import re
-import ssl
 import time
 import traceback
 import warnings
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from airflow_provider_mendix.api import build, clients
 from airflow_provider_mendix.api.core import Host
@@ -119,42 +110,16 @@ def test_a_ca_bundle_that_holds_no_certificates(send, wire, tmp_path):
         )
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Path:
-    """One file with the key and the certificate that it signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "bundle.pem"
-    path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        + certificate.public_bytes(Encoding.PEM)
-    )
-    return path
-
-
 class TestCertificates:
     """A server with a certificate that nobody but `bundle` vouches for."""
 
     @pytest.fixture
-    def urls(self, new_wire, bundle) -> dict[Host, str]:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(bundle)
-        host = new_wire(context)
-        host.answer([])
-        return {Host.DEPLOY: host.url}
+    def urls(self, tls_host) -> dict[Host, str]:
+        tls_host.answer([])
+        return {Host.DEPLOY: tls_host.url}
 
     def test_it_is_not_trusted_by_default(self, send, urls):
-        with pytest.raises(MendixConnectionError, match=r"the TLS certificate is not trusted \(self.signed"):
+        with pytest.raises(MendixConnectionError, match=r"the TLS certificate is not trusted \(unable to get"):
             send(LIST, base_urls=urls)
 
     def test_the_connection_may_name_a_bundle(self, send, urls, bundle):
@@ -177,8 +142,14 @@ class TestCertificates:
             assert send(LIST, base_urls=urls, verify=False) == []
 
 
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 STALLS = {
     "before the answer": lambda wire: wire.stall(),
+    "drips a status line": lambda wire: wire.repeat(b"K", after=b"HTTP/1.1 200 O", pause=0.02),
+    "drips a header": lambda wire: wire.repeat(b"a", after=HEAD + b"X-Slow: ", pause=0.02),
+    "drips headers": lambda wire: wire.repeat(b"X: y\r\n", after=HEAD, pause=0.02),
+    "drips the length of a chunk": lambda wire: wire.repeat(b"0", after=CHUNKED, pause=0.02),
+    "drips trailers": lambda wire: wire.repeat(b"X: y\r\n", after=CHUNKED + b"2\r\n[]\r\n0\r\n", pause=0.02),
     "in the headers": lambda wire: wire.stall(after=HEAD),
     "in the body": lambda wire: wire.stall(after=HEAD + b"Content-Length: 10\r\n\r\n[1"),
     "drips a body of known length": lambda wire: wire.drip(),
@@ -200,11 +171,29 @@ def test_a_slow_server_is_given_up(send, wire, stall):
     assert send.account.api_key not in shown(raised.value)
 
 
+def test_a_slow_server_behind_tls_is_given_up(send, tls_host, bundle):
+    tls_host.repeat(b"a", after=HEAD + b"X-Slow: ", pause=0.02)
+    began = time.monotonic()
+
+    with pytest.raises(MendixConnectionError, match="timed out"):
+        send(LIST, base_urls={Host.DEPLOY: tls_host.url}, verify=str(bundle), timeout=0.5)
+
+    assert time.monotonic() - began < 5
+
+
 def test_a_slow_start_may_have_happened(send, wire):
     wire.stall()
 
     with pytest.raises(MendixConnectionError, match=f"timed out.*{MAY_HAVE_HAPPENED}"):
         send(START, timeout=0.3)
+
+
+def test_each_answer_has_its_own_time(send, wire):
+    """Also when they come on the same line: the second would be too late for the first one's limit."""
+    for _ in range(3):
+        wire.trickle(b"[    ]", pause=0.1)
+
+    assert send.all([LIST, LIST, LIST], timeout=1) == [[], [], []]
 
 
 def test_the_longest_answer(send, wire, monkeypatch):
@@ -214,12 +203,20 @@ def test_the_longest_answer(send, wire, monkeypatch):
     assert send(LIST) == []
 
 
+def test_a_start_whose_answer_is_too_long_may_have_happened(send, wire, monkeypatch):
+    monkeypatch.setattr(clients, "LONGEST_BODY", 1000)
+    wire.answer(b" " * 1001)
+
+    with pytest.raises(MalformedResponseError, match=f"cut off. {MAY_HAVE_HAPPENED}"):
+        send(START)
+
+
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_answer_that_is_too_long(send, wire, monkeypatch, status):
     monkeypatch.setattr(clients, "LONGEST_BODY", 1000)
     wire.answer(b"[" + b" " * 999 + b"]", status)
 
-    with pytest.raises(MalformedResponseError, match="longer than 1000 bytes"):
+    with pytest.raises(MalformedResponseError, match=r"longer than 1000 bytes; it was cut off\.$"):
         send(LIST)
 
 
@@ -283,6 +280,20 @@ class TestProxy:
         assert not [name for name in file_host.request.headers if name.startswith("mendix-")]
         assert PROXY_PASSWORD not in shown(raised.value)
         assert send.account.api_key not in shown(raised.value)
+
+    def test_a_proxy_that_drips(self, send, file_host):
+        file_host.repeat(b"a", after=b"HTTP/1.1 200 OK\r\nX-Slow: ", pause=0.02)
+        began = time.monotonic()
+
+        with pytest.raises(MendixConnectionError, match="timed out"):
+            send(
+                LIST,
+                timeout=0.3,
+                proxy=self.proxy(file_host.port),
+                base_urls={Host.DEPLOY: "https://deploy.mendix.example"},
+            )
+
+        assert time.monotonic() - began < 5
 
     def test_a_proxy_that_is_no_url(self, send):
         with pytest.raises(MendixError) as raised:
