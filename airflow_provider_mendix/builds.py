@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_mendix.api.build import Package, PackageStatus
 from airflow_provider_mendix.api.clock import Clock
-from airflow_provider_mendix.api.errors import MendixError
+from airflow_provider_mendix.api.errors import MendixError, MendixResponseError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class Marker(msgspec.Struct, frozen=True):
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
 
+_LONGEST_MARKER = Marker("0" * 16, 999_999, 999_999)
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What one task run wants built, whichever try of it is running.
 
@@ -78,19 +81,19 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     on_clear: OnClear = "rebuild"
 
     def marked_description(self) -> str:
-        """Give the description to send."""
-        room = LONGEST_DESCRIPTION - len(str(self.marker)) - 1
+        """Give the description to send; all tries trim the human part alike."""
+        room = LONGEST_DESCRIPTION - len(str(_LONGEST_MARKER)) - 1
         return f"{self.description[:room].rstrip()} {self.marker}".lstrip()
 
     def owns(self, package: Package) -> bool:
         """Tell whether a package was started for this intent, by its marker."""
         found = Marker.of(package.description)
-        return (
-            found is not None
-            and found.digest == self.marker.digest
-            and (found.last_try == self.marker.last_try or self.on_clear == "reattach")
-            and not self._is_older(package)
-        )
+        if found is None or found.digest != self.marker.digest:
+            return False
+        if self.on_clear == "reattach" and found.last_try < self.marker.last_try:
+            return True  # To clear a task of a finished DAG run moves the start of the run.
+        same_intent = found.last_try == self.marker.last_try or self.on_clear == "reattach"
+        return same_intent and not self._is_older(package)
 
     def left_behind(self, package: Package) -> bool:
         """Tell whether a package was started by this task before somebody cleared it."""
@@ -100,9 +103,12 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     def resembles(self, package: Package) -> bool:
         """Tell whether a package whose marker Mendix cut off or dropped is probably this intent's."""
         version, _, revision = (package.version or "").rpartition(".")
+        kept = (package.description or "").rstrip()
+        # What every try writes alike: the rest of the marker is of the try that wrote it.
+        alike = self.marked_description().rpartition(" try ")[0]
         return (
             Marker.of(package.description) is None
-            and self.marked_description().startswith((package.description or "").rstrip())
+            and (alike.startswith(kept) or kept.startswith(alike))
             and version == self.version
             and _same_revision(self.revision.lower(), revision.lower())
             and not self._is_older(package)
@@ -162,14 +168,14 @@ def find_or_start(hook: MendixHook, intent: Intent, clock: Clock) -> Build:
     """
     patience = VISIBLE_WITHIN if intent.is_retry else 0.0
     recognise = intent.resembles if intent.is_retry else _nothing
-    found, seen = _look(hook, intent, clock, patience, recognise)
+    found, seen = _look(hook, intent, clock, patience, recognise, intent.is_of_the_try_before)
     if found:
         log.info(
             "Found package %s (%s), which this task has started before: it is not started again.",
             found[0].package_id,
             found[0].status,
         )
-        return _converge(intent, found)
+        return _converge(found)
     _tell_why(intent, seen)
     known = {package.package_id for package in seen}
     try:
@@ -181,7 +187,8 @@ def find_or_start(hook: MendixHook, intent: Intent, clock: Clock) -> Build:
             description=intent.marked_description(),
         )
     except MendixError as error:
-        if not error.transient:
+        unheard_of = type(error) is MendixResponseError and (error.status or 0) >= 500
+        if not error.transient and not unheard_of:
             raise
         return _after_doubt(hook, intent, clock, known, error)
     log.info(
@@ -208,7 +215,7 @@ def _after_doubt(hook: MendixHook, intent: Intent, clock: Clock, known: set[str]
     if not found:
         raise _still_in_doubt(error, f"No package of this task appeared within {VISIBLE_WITHIN:.0f} s.") from error
     log.info("Found package %s: the build was started all the same.", found[0].package_id)
-    return _converge(intent, found)
+    return _converge(found)
 
 
 def _still_in_doubt(error: MendixError, what: str) -> MendixError:
@@ -227,11 +234,11 @@ def _look_for_twins(hook: MendixHook, intent: Intent, clock: Clock, package_id: 
     except MendixError as error:
         log.warning("It was not possible to look whether the build was started twice. %s", error)
         return Build(package_id)
-    if all(package.package_id != package_id for package in found):
-        # Not in the list yet; whatever is there already is the earlier one.
-        extra = (package_id,) if found else ()
-        return _converge(intent, found, extra) if found else Build(package_id)
-    return _converge(intent, found)
+    if not found:
+        return Build(package_id)
+    is_there = any(package.package_id == package_id for package in found)
+    # Not in the list yet: whatever is there already is the earlier one.
+    return _converge(found, () if is_there else (package_id,))
 
 
 def _look(
@@ -240,19 +247,29 @@ def _look(
     clock: Clock,
     patience: float,
     recognise: Callable[[Package], bool],
+    is_enough: Callable[[Package], bool] | None = None,
 ) -> tuple[list[Package], list[Package]]:
-    """Give this intent's packages, earliest first, and all packages of the app."""
-    give_up_at = clock.now() + patience
+    """Give this intent's packages, earliest first, and all packages of the app.
+
+    :param recognise: what to take for the intent's although it has no marker, if there is nothing better.
+    :param is_enough: a package of the intent that, if it has failed, leaves nothing more to wait for.
+    """
+    waited = 0.0  # Counted, because a clock may be set.
     while True:
         seen = hook.list_packages(intent.app_id)
-        owned = [package for package in seen if intent.owns(package)] or list(filter(recognise, seen))
+        owned = [package for package in seen if intent.owns(package)]
+        # A build was only started because nothing older was left: what has no marker must be newer.
+        newest = max(map(_age, owned), default=None)
+        alike = [package for package in seen if recognise(package) and (newest is None or _age(package) > newest)]
         found = [package for package in owned if not intent.is_spent(package)]
-        if found or clock.now() >= give_up_at or any(map(intent.is_of_the_try_before, owned)):
+        found = found or [package for package in alike if not intent.is_spent(package)]
+        if found or waited >= patience or (is_enough and any(map(is_enough, owned))):
             return sorted(found, key=_age), seen
         clock.sleep(LOOK_EVERY)
+        waited += LOOK_EVERY
 
 
-def _converge(intent: Intent, found: list[Package], extra: tuple[str, ...] = ()) -> Build:
+def _converge(found: list[Package], extra: tuple[str, ...] = ()) -> Build:
     """Every try picks the same one of several: the earliest that has not failed."""
     alive = [package for package in found if package.status != PackageStatus.FAILED] or found
     others = tuple(package.package_id for package in found if package is not alive[0]) + extra

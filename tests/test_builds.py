@@ -26,7 +26,7 @@ from airflow_provider_mendix.failing import FINAL_ERRORS, mendix_retry_policy
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.packages import Ending
 
-from .conftest import TaskInstance, run_task, set_connection
+from .conftest import TaskInstance, run_task, run_trigger, set_connection
 
 pytestmark = pytest.mark.usefixtures("server")
 HAS_RETRY_POLICIES = find_spec("airflow.sdk.definitions.retry_policy") is not None
@@ -299,6 +299,25 @@ class TestDoubt:
         with pytest.raises(MendixError):
             airflow.run()
         assert posts(platform) == 0
+
+    def test_an_error_that_nobody_knows_leaves_it_open_too(self, airflow, platform):
+        platform.faults.add("server_error", on="start_build", handled=True, code="NEW_CODE")
+        package_id = airflow.run()
+        assert list(platform.packages) == [package_id]
+
+    @pytest.mark.parametrize("deferrable", [True, False])
+    def test_a_package_that_shows_late_by_its_id_is_waited_for(self, deferrable, airflow, platform):
+        platform.faults.add("hidden_from_list", seconds=40, times=None)
+        package_id = airflow.run(wait_for_completion=True, deferrable=deferrable)
+        assert platform.status(package_id) == "Succeeded"
+
+    def test_a_package_that_is_gone_later_is_gone(self, airflow, platform, clock):
+        platform.ending = Ending.STUCK_QUEUED
+        with pytest.raises(TaskDeferred) as deferred:
+            airflow.task(wait_for_completion=True, deferrable=True).execute(airflow.context)
+        clock.sleep(61)
+        platform.packages.clear()
+        assert run_trigger(deferred.value.trigger)["error"]["type"] == "PackageNotFoundError"
 
     def test_a_foreign_build_of_the_same_revision_is_not_taken(self, airflow, platform):
         foreign = platform.add_package("shop", version="2.5.4", revision=REVISION, description="By hand")

@@ -12,6 +12,7 @@ from airflow_provider_mendix.api.errors import (
     MendixError,
     OutageError,
     PackageFailedError,
+    PackageNotFoundError,
     UnexpectedEventError,
     WaitTimeoutError,
     error_from_json,
@@ -33,15 +34,19 @@ class Outcome(msgspec.Struct, frozen=True):
     result: dict[str, Any] = {}
 
 
-class PackageWait(msgspec.Struct, frozen=True, tag=True):
+class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Wait until a package is ``Succeeded``.
 
     Like every wait, it knows what it waits for (``subject``), what to ask (``call``) and what the answer means
-    (``judge``, which raises when what is waited for can no longer happen).
+    (``judge``, which raises when what is waited for can no longer happen, and ``forgives`` for errors).
+
+    :param appears_by: wall-clock time, in seconds since the epoch, until when a package that is not there counts
+        as not there *yet*: it may have been started a moment ago.
     """
 
     app_id: str
     package_id: str
+    appears_by: float = 0.0
 
     @property
     def subject(self) -> str:
@@ -58,6 +63,10 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True):
             )
         done = answer.status == PackageStatus.SUCCEEDED
         return Outcome(answer.status, done=done, result=answer.summary() if done else {})
+
+    def forgives(self, error: MendixError, now: float) -> bool:
+        """Tell whether an error may pass."""
+        return error.transient or (isinstance(error, PackageNotFoundError) and now < self.appears_by)
 
 
 Wait = PackageWait
@@ -148,7 +157,7 @@ class Watch:
         """
         self.news = None
         if isinstance(answer, MendixError):
-            if not answer.transient:
+            if not self.wait.forgives(answer, now):
                 raise answer
             if self.problem is None:
                 self.news = f"{self.wait.subject}: no good answer; it is asked again. {answer}"

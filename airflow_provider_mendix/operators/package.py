@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.api.errors import MendixError, PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.api.waits import PackageWait
-from airflow_provider_mendix.builds import Intent, OnClear, find_or_start, marker_of
+from airflow_provider_mendix.builds import VISIBLE_WITHIN, Intent, OnClear, find_or_start, marker_of
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
@@ -103,7 +103,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             self._keep_project_id(hook, context)
             if not self.wait_for_completion:
                 return build.package_id
-            return self.finish(self.wait_for(hook, PackageWait(self.app_id, build.package_id)))
+            appears_by = self.clock.now() + VISIBLE_WITHIN
+            return self.finish(self.wait_for(hook, PackageWait(self.app_id, build.package_id, appears_by)))
 
     def on_kill(self) -> None:
         """Touch nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
