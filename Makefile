@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
 
-.PHONY: help demo test system matrix check pins clean
+.PHONY: help demo test system matrix crashes chaos check pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,15 @@ test: $(READY)  ## Run all tests
 system: $(READY)  ## Run the tests on real Airflow processes (about 3 minutes)
 	@$(BIN)/python -m pytest tests/system
 
+matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one)
+	@$(BIN)/python matrix/run.py $(ARGS)
+
+crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (needs root, for PostgreSQL)
+	@$(BIN)/python -m pytest tests/crashes
+
+chaos: $(READY)  ## Run thousands of random fault schedules
+	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
+
 check: $(READY)  ## Lint, types, and the packaged wheel
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -27,7 +36,7 @@ pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
 		requirements/dev.in -o requirements/dev.txt
 
 clean:  ## Remove everything that these commands made
-	@rm -rf $(VENV) .demo dist build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .demo .matrix dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@echo "Setting up $(VENV) (once; about 200 MB of packages) …"

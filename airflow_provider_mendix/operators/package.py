@@ -110,7 +110,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         """Touch nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
         if self._package_id:
             self.log.warning(
-                "Killed. Package %s of app %s is still being built: a retry of this task will find it, a Clear builds again.",
+                "Killed. Package %s of app %s is still being built: a retry of this task will find it,"
+                " a Clear builds again.",
                 self._package_id,
                 self.app_id,
             )
