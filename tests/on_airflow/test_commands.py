@@ -13,7 +13,7 @@ def test_airflow_lists_its_hook(airflow):
     listed = airflow.run("providers", "hooks", "-o", "json").stdout
     (hook,) = [row for row in json.loads(listed[listed.index("[{") :]) if row.get("connection_type") == "mendix"]
     assert hook["class"] == "airflow_provider_mendix.hooks.mendix.MendixHook"
-    assert hook["conn_attribute_name"] == "mendix_conn_id"
+    assert hook["conn_id_attribute_name"] == "mendix_conn_id"
 
 
 def test_airflow_lists_the_fields_of_its_form(airflow):

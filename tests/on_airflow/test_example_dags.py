@@ -44,7 +44,9 @@ def test_the_release_dag_also_deletes_the_given_old_package(airflow, mendix, liv
     assert (tmp_path / "shop" / "2.5.4.mda").read_bytes() == live.content(package_id)
     new, gone = package_id[:8], old[:8]
     assert calls(live) == [
+        "api GET packages",
         "api POST packages",
+        "api GET packages",
         "api GET shop",
         f"api GET {new}",
         f"files GET {new}",
