@@ -118,12 +118,13 @@ def real() -> int:
     """Release an app of Mendix. Nothing is deleted."""
     username, app_id = os.environ["MENDIX_USERNAME"], os.environ["MENDIX_APP_ID"]
     version = os.environ.get("MENDIX_VERSION", "0.1.0")
-    say(f"THIS TALKS TO MENDIX ITSELF, as {username}: it builds app {app_id}, version {version}.")
+    host = os.environ.get("MENDIX_HOST", "")
+    say(f"THIS TALKS TO {host or 'MENDIX ITSELF'}, as {username}: it builds app {app_id}, version {version}.")
     say("It deletes nothing. (If the app is a Free App, Mendix deploys what it builds.)")
     conf = {"app_id": app_id, "revision": os.environ["MENDIX_REVISION"], "version": version}
     conf["branch"] = os.environ.get("MENDIX_BRANCH", "main")
     connection = {"conn_type": "mendix", "login": username, "password": os.environ["MENDIX_API_KEY"]}
-    archived = release(Plan({**connection, "host": os.environ.get("MENDIX_HOST", "")}, conf))
+    archived = release(Plan({**connection, "host": host}, conf))
     say("")
     for name, value in archived.items():
         say(f"{name:22}{value}")

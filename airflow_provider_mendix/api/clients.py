@@ -155,8 +155,24 @@ class MendixClient:
     def _request(self, call: Call[Any]) -> requests.Response:
         url = self.account.base_url(call.endpoint.api) + call.target
         headers, body = _headers_and_body(self.account, call)
+        return self._open(call.endpoint.method, url, headers, body)
+
+    def _get_file(self, url: str) -> requests.Response:
+        for _ in range(_MOST_REDIRECTS):
+            if not is_safe(url):
+                raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
+            response = self._open("GET", url, {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = _location(response)
+        raise RedirectedError(f"The file host redirected {_MOST_REDIRECTS} times.")
+
+    def _open(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> requests.Response:
         return self._session().request(
-            call.endpoint.method,
+            method,
             url,
             data=body,
             headers=headers,
@@ -166,25 +182,6 @@ class MendixClient:
             verify=_ca_bundle(self.account.verify),
             proxies=self._proxies(url),
         )
-
-    def _get_file(self, url: str) -> requests.Response:
-        for _ in range(_MOST_REDIRECTS):
-            if not is_safe(url):
-                raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
-            response = self._session().get(
-                url,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                timeout=(min(CONNECT_TIMEOUT, self.account.timeout), self.account.timeout),
-                allow_redirects=False,
-                stream=True,
-                verify=_ca_bundle(self.account.verify),
-                proxies=self._proxies(url),
-            )
-            if not response.is_redirect:
-                return response
-            response.close()
-            url = _location(response)
-        raise RedirectedError(f"The file host redirected {_MOST_REDIRECTS} times.")
 
     def _session(self) -> requests.Session:
         if self._open_session is None:
