@@ -15,8 +15,8 @@ import pendulum
 import pytest
 import requests_mock
 
-from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.clients import AsyncMendixClient
+from airflow_provider_mendix.api import app_repository, build
+from airflow_provider_mendix.api.clients import AsyncMendixClient, MendixClient
 from airflow_provider_mendix.api.errors import MendixConnectionError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
@@ -127,8 +127,22 @@ def test_in_process_only_the_simulator_can_be_reached(mendix_simulator_in_proces
     assert mendix_simulator_in_process.api_url.endswith(".invalid")
 
 
+@pytest.mark.parametrize("name", ["mendix_simulator", "mendix_simulator_in_process"])
+def test_the_connection_reads_repositories(name, request):
+    mendix = request.getfixturevalue(name)
+    pushed = mendix.platform.push("shop", branch="hotfix")
+    project_id = mendix.platform.apps["shop"].project_id
+    account = MendixHook().get_conn().account
+    assert account.base_url(app_repository.APP_REPOSITORY_API) == mendix.repository_url
+    with MendixClient(account) as client:
+        branch = client.send(app_repository.get_branch(project_id, "branches/hotfix"))
+    assert branch.latest_commit.id == pushed
+    assert [entry.host for entry in mendix.journal] == ["repository"]
+
+
 def test_a_test_gets_what_the_fixtures_promise(mendix_simulator):
     assert mendix_simulator.api_url in os.environ["AIRFLOW_CONN_MENDIX_DEFAULT"]
+    assert mendix_simulator.repository_url in os.environ["AIRFLOW_CONN_MENDIX_DEFAULT"]
     assert mendix_simulator.files_url == mendix_simulator.platform.files_url
     assert mendix_simulator.faults is mendix_simulator.platform.faults
     assert mendix_simulator.journal is mendix_simulator.platform.journal

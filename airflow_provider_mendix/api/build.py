@@ -66,6 +66,18 @@ class Package(msgspec.Struct, frozen=True, rename="pascal"):
     size: int | float | None = None
     url: DownloadUrl | None = None
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is still being built, or in a state that nobody knows yet."""
+        return self.status not in (PackageStatus.SUCCEEDED, PackageStatus.FAILED)
+
+    @property
+    def line(self) -> str | None:
+        """Branch that it was built from, as its name tells it; ``Main line`` for an SVN trunk."""
+        ending = f"-{self.version}.mda"
+        name = self.name or ""
+        return name.removesuffix(ending) if self.version and name.endswith(ending) else None
+
     def summary(self) -> dict[str, Any]:
         """Give what a task may hand on: small, JSON-plain, and without the link."""
         return {
@@ -82,6 +94,12 @@ class StartedBuild(msgspec.Struct, frozen=True, rename="pascal"):
     """The answer to a start call."""
 
     package_id: str
+
+
+def split_version(version: str | None) -> tuple[str, str]:
+    """Part a package's version into ``major.minor.patch`` and the revision; either may be empty."""
+    three, _, revision = (version or "").rpartition(".")
+    return three, revision
 
 
 LIST_PACKAGES = Endpoint[list[Package]](
@@ -134,7 +152,7 @@ def start_build(
     if branch is not None:
         body["Branch"] = inputs.branch(branch)
     if description:
-        body["Description"] = description
+        body["Description"] = description.encode("utf-8", "replace").decode()
     return START_BUILD.call({"app_id": inputs.app_id(app_id)}, body=body)
 
 

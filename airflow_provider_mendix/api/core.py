@@ -24,12 +24,16 @@ class Host(enum.Enum):
 
 
 class Api(msgspec.Struct, frozen=True):
-    """A family of endpoints: where it lives and where it is documented."""
+    """A family of endpoints: where it lives and where it is documented.
+
+    :param advice: HTTP statuses, each with what to do about it, where this family differs from the others.
+    """
 
     name: str
     host: Host
     prefix: str
     docs: str
+    advice: tuple[tuple[int, str], ...] = ()
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -112,7 +116,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         :raises MendixError: the narrowest one that fits, if the answer is not a success or cannot be read.
         """
         if not 200 <= response.status < 300:
-            raise response_error(str(self), response, self.doubt)
+            raise response_error(str(self), response, self.doubt, dict(self.endpoint.api.advice))
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)

@@ -14,12 +14,15 @@
     │   ├── ForbiddenError               403
     │   ├── NotFoundError                404
     │   │   ├── AppNotFoundError             APP_NOT_FOUND
+    │   │   ├── BranchNotFoundError          BRANCH_NOT_FOUND
     │   │   └── PackageNotFoundError         PACKAGE_NOT_FOUND
     │   ├── PackageInUseError            409 PACKAGE_IN_USE
     │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
     │   ├── BuildNotSucceededError       500 BUILD_NOT_SUCCEEDED, on the deprecated download
     │   ├── RateLimitedError             429                                    (transient)
-    │   └── ServiceUnavailableError      5xx without a code, except 501 and 505  (transient)
+    │   └── ServiceUnavailableError      RS500; 5xx without a code, except 501 and 505  (transient)
+    ├── RevisionNotFoundError        the branch has no revision, or not the named one
+    ├── RevisionAlreadyBuiltError    there is a package of the revision, and if_exists="fail"
     ├── PackageFailedError           the package ended as `Failed`
     ├── PackageNotReadyError         the package has no file to download (yet)
     ├── DownloadError                the file did not arrive whole              (transient)
@@ -35,6 +38,7 @@ status only where there is no code that we know.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -43,9 +47,9 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.api.core import Response
 
 API_RIGHTS = (
-    "Check the user name and the API key of the connection, and that the user has the permission"
-    " 'API Rights' on the app: it is granted per environment, on the Permissions tab of the app's"
-    " Environments page, and it is off by default on production."
+    "Check the user name and the API key of the connection (an API key: a personal access token has a field of its"
+    " own), and that the user has the permission 'API Rights' on the app: it is granted per environment, on the"
+    " Permissions tab of the app's Environments page, and it is off by default on production."
 )
 _LONGEST_QUOTE = 300
 
@@ -147,6 +151,12 @@ class AppNotFoundError(NotFoundError):
     )
 
 
+class BranchNotFoundError(NotFoundError):
+    """No such branch."""
+
+    advice = "Check the branch: main, trunk, or its name with or without 'branches/'."
+
+
 class PackageNotFoundError(NotFoundError):
     """No such package or build job; it may have been deleted."""
 
@@ -181,6 +191,14 @@ class ServiceUnavailableError(MendixResponseError):
     """Mendix or something in front of it is down for the moment."""
 
     transient = True
+
+
+class RevisionNotFoundError(MendixError):
+    """The branch has no revision at all, or the one that was asked for is not on it."""
+
+
+class RevisionAlreadyBuiltError(MendixError):
+    """There is a package of this revision already, and the task is to fail then."""
 
 
 class PackageFailedError(MendixError):
@@ -218,11 +236,13 @@ _BY_CODE: dict[str, type[MendixResponseError]] = {
     "INVALID_PARAMETERS": InvalidRequestError,
     "INVALID_VERSION": InvalidRequestError,
     "APP_NOT_FOUND": AppNotFoundError,
+    "BRANCH_NOT_FOUND": BranchNotFoundError,
     "PACKAGE_NOT_FOUND": PackageNotFoundError,
     "PACKAGE_IN_USE": PackageInUseError,
     "BUILD_FAILED": BuildFailedError,
     "BUILD_NOT_SUCCEEDED": BuildNotSucceededError,
     "SERVICE_UNAVAILABLE": ServiceUnavailableError,
+    "RS500": ServiceUnavailableError,
 }
 _BY_STATUS: dict[int, type[MendixResponseError]] = {
     400: InvalidRequestError,
@@ -244,12 +264,15 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
     error_message: str | None = None
 
 
-def response_error(request: str, response: Response, doubt: str = "") -> MendixError:
+def response_error(
+    request: str, response: Response, doubt: str = "", advice: Mapping[int, str] | None = None
+) -> MendixError:
     """Read an answer that is not a success.
 
     :param request: method and path of the call, for the message.
     :param response: the answer; secrets must have been taken out of its body.
     :param doubt: what to add if the answer leaves open whether Mendix did what it was asked.
+    :param advice: what to do about a status, where that is not what the error itself says.
     """
     if 300 <= response.status < 400:
         return RedirectedError(
@@ -268,7 +291,7 @@ def response_error(request: str, response: Response, doubt: str = "") -> MendixE
     # Something in front of Mendix may have given up waiting; only Mendix itself knows its codes.
     is_open = kind is ServiceUnavailableError and response.status >= 500 and code not in _BY_CODE
     return kind(
-        f"{message} {doubt if is_open else kind.advice}".rstrip(),
+        f"{message} {doubt if is_open else (advice or {}).get(response.status, kind.advice)}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

@@ -17,13 +17,24 @@ def app_id(value: object) -> str:
     text = _text("app_id", value, "Give the app's subdomain, as in https://<app_id>.mendixcloud.com.")
     if _UUID.fullmatch(text):
         raise InvalidInputError(
-            f"app_id {text!r} is a UUID. The Build API wants the app's subdomain, as in"
+            f"app_id {text!r} is a UUID, and Mendix wants the app's subdomain here, as in"
             " https://<app_id>.mendixcloud.com."
         )
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", text):
         raise InvalidInputError(
             f"app_id {text!r} cannot be a subdomain (letters, digits and hyphens). Give the app's subdomain,"
             " as in https://<app_id>.mendixcloud.com, not its display name."
+        )
+    return text
+
+
+def project_id(value: object) -> str:
+    """Check the UUID of a project."""
+    advice = "Give the App ID that the General tab of the app's Settings shows; the Deploy API calls it ProjectId."
+    text = _text("project_id", value, advice)
+    if not _UUID.fullmatch(text):
+        raise InvalidInputError(
+            f"project_id {text!r} is not a UUID. {advice} The app's subdomain or name will not do."
         )
     return text
 
@@ -81,6 +92,24 @@ def branch(value: object) -> str:
     return _BRANCH_PREFIX + name
 
 
+def spelled_branch(value: object) -> str:
+    """Check the name of a branch that is already spelled as its repository spells it."""
+    return _text("branch", value, "Give the name as the list of branches has it.")
+
+
+def spellings(branch: str) -> tuple[str, ...]:
+    """Give the names by which a repository may know a branch, the likeliest first.
+
+    Git calls its main line ``main`` and SVN ``trunk``, so each stands for the other too; whether other names go
+    with or without ``branches/`` is something that Mendix's pages contradict each other about.
+
+    :param branch: as :func:`branch` gives it.
+    """
+    if branch in _MAIN_LINES:
+        return (branch, *(name for name in _MAIN_LINES if name != branch))
+    return (branch, branch.removeprefix(_BRANCH_PREFIX))
+
+
 def _cannot_be_branch(name: str) -> bool:
     return (
         any(ord(character) < 32 or ord(character) == 127 or character in r"~^:?*[\\" for character in name)
@@ -96,4 +125,6 @@ def _text(name: str, value: object, advice: str) -> str:
         raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:
         raise InvalidInputError(f"{name} {value!r} holds a template that was not rendered. {advice}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(f"{name} {value!r} holds half a character. {advice}")
     return value

@@ -6,17 +6,19 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_mendix.api.build import Package, PackageStatus, get_package
+from airflow_provider_mendix.api.build import Package, PackageStatus, get_package, list_packages
 from airflow_provider_mendix.api.core import Call
 from airflow_provider_mendix.api.errors import (
     MendixError,
     OutageError,
     PackageFailedError,
     PackageNotFoundError,
+    RevisionNotFoundError,
     UnexpectedEventError,
     WaitTimeoutError,
     error_from_json,
 )
+from airflow_provider_mendix.api.revisions import BranchSource, is_newer
 
 LONGEST_RETRY_AFTER = 900.0
 
@@ -69,7 +71,61 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         return error.transient or (isinstance(error, PackageNotFoundError) and now < self.appears_by)
 
 
-Wait = PackageWait
+class RoomWait(msgspec.Struct, frozen=True, tag=True):
+    """Wait until fewer builds of an app than a limit are under way, by what Mendix shows.
+
+    :param most: the limit.
+    """
+
+    app_id: str
+    most: int
+
+    @property
+    def subject(self) -> str:
+        return f"Room for a build of app {self.app_id}"
+
+    def call(self) -> Call[list[Package]]:
+        return list_packages(self.app_id)
+
+    def judge(self, answer: list[Package]) -> Outcome:
+        running = sum(package.is_unfinished for package in answer)
+        return Outcome(f"{running} of at most {self.most} builds under way", done=running < self.most)
+
+    def forgives(self, error: MendixError, now: float) -> bool:
+        """Tell whether an error may pass."""
+        return error.transient
+
+
+class RevisionWait(msgspec.Struct, frozen=True, tag=True):
+    """Wait until a branch has a newer revision.
+
+    :param newer_than: the revision that is known already; ``None`` for any.
+    """
+
+    source: BranchSource
+    newer_than: str | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"Branch {self.source.branch} of app {self.source.app_id}"
+
+    def call(self) -> Call[Any]:
+        return self.source.newest()
+
+    def judge(self, answer: Any) -> Outcome:
+        try:
+            newest = self.source.read(answer)
+        except RevisionNotFoundError:
+            return Outcome("no revision yet")
+        done = self.newer_than is None or is_newer(newest.revision, self.newer_than)
+        return Outcome(f"at revision {newest.revision}", done=done, result=newest.summary() if done else {})
+
+    def forgives(self, error: MendixError, now: float) -> bool:
+        """Tell whether an error may pass."""
+        return error.transient
+
+
+Wait = PackageWait | RoomWait | RevisionWait
 
 
 def wait_to_json(wait: Wait) -> dict[str, Any]:
@@ -80,7 +136,8 @@ def wait_to_json(wait: Wait) -> dict[str, Any]:
 def wait_from_json(data: dict[str, Any]) -> Wait:
     """Rebuild the wait that :func:`wait_to_json` wrote."""
     try:
-        return msgspec.convert(data, type=Wait)
+        wait: Wait = msgspec.convert(data, type=Wait)
+        return wait
     except msgspec.ValidationError as error:
         raise UnexpectedEventError(f"The trigger holds a wait that this version cannot read: {error}.") from None
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_mendix.api import build, deploy
+from airflow_provider_mendix.api import app_repository, build, deploy, inputs, team_server
 from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
 from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.core import Call, Host
 from airflow_provider_mendix.api.errors import (
-    ForbiddenError,
+    AppNotFoundError,
+    BranchNotFoundError,
     InvalidConnectionError,
     MendixError,
     PackageNotReadyError,
-    UnauthorizedError,
 )
 from airflow_provider_mendix.api.retry import send_patiently
+from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
+from airflow_provider_mendix.hooks import credentials, revisions
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -42,7 +44,7 @@ class MendixHook(BaseHook):
     Each method makes one call, and repeats it after a passing trouble only where repeating is harmless. All
     raise :class:`~airflow_provider_mendix.api.errors.MendixError` or a subclass, and
     :class:`~airflow_provider_mendix.api.errors.InvalidInputError` before any request for a value that cannot be
-    right. ``app_id`` is always the app's subdomain.
+    right. ``app_id`` is always the app's subdomain, ``project_id`` the UUID of its project.
 
     :param mendix_conn_id: id of the Airflow connection.
     """
@@ -75,11 +77,11 @@ class MendixHook(BaseHook):
 
     def list_packages(self, app_id: str) -> list[build.Package]:
         """List all packages of an app, in no particular order."""
-        return self._send(build.list_packages(app_id))
+        return self.send(build.list_packages(app_id))
 
     def get_package(self, app_id: str, package_id: str, *, url: bool = False) -> build.Package:
         """Get one package; with ``url`` also the signed link to its file, which is a secret."""
-        package = self._send(build.get_package(app_id, package_id, url=url))
+        package = self.send(build.get_package(app_id, package_id, url=url))
         if package.url:
             _mask_link(package.url.location)
         return package
@@ -103,11 +105,11 @@ class MendixHook(BaseHook):
         call = build.start_build(
             app_id, revision=revision, version=version, branch=branch, description=description
         )
-        return self._send(call).package_id
+        return self.send(call).package_id
 
     def delete_package(self, app_id: str, package_id: str) -> None:
         """Delete one package."""
-        self._send(build.delete_package(app_id, package_id))
+        self.send(build.delete_package(app_id, package_id))
 
     @contextmanager
     def download_package(self, app_id: str, package_id: str) -> Iterator[Download]:
@@ -141,26 +143,118 @@ class MendixHook(BaseHook):
 
     def list_apps(self) -> list[deploy.App]:
         """List the apps that the user may see."""
-        return self._send(deploy.list_apps())
+        return self.send(deploy.list_apps())
 
     def get_app(self, app_id: str) -> deploy.App:
         """Get one app, with the UUID that the portal knows it by."""
-        return self._send(deploy.get_app(app_id))
+        return self.send(deploy.get_app(app_id))
+
+    def project_id(self, app_id: str) -> str:
+        """Translate an app's subdomain into the UUID that the App Repository API knows it by.
+
+        :raises AppNotFoundError: if Mendix names no UUID for it.
+        """
+        found = self.get_app(app_id).project_id
+        if not found:
+            raise AppNotFoundError(f"Mendix gives no ProjectId for app {app_id}.")
+        return inputs.project_id(found)
+
+    def app_id(self, project_id: str) -> str:
+        """Translate a project's UUID into the subdomain of its app.
+
+        :raises AppNotFoundError: if the user may see no app of that project.
+        """
+        wanted = inputs.project_id(project_id).lower()
+        for app in self.list_apps():
+            if (app.project_id or "").lower() == wanted:
+                return app.app_id
+        raise AppNotFoundError(f"The user may see no app of project {project_id}. {AppNotFoundError.advice}")
+
+    def list_branches(self, app_id: str) -> list[team_server.Branch]:
+        """List the branches of an app by the Team Server API, which Mendix has deprecated."""
+        return self.send(team_server.list_branches(app_id))
+
+    def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
+        """Get one branch by the Team Server API.
+
+        :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``.
+        """
+        return self._send_first_found(team_server.get_branch, app_id, branch)
+
+    def list_revisions(self, app_id: str, branch: str) -> list[team_server.Revision]:
+        """List the last 20 revisions of a branch by the Team Server API, in no particular order."""
+        return self._send_first_found(team_server.list_revisions, app_id, branch)
+
+    def get_repository(self, project_id: str) -> app_repository.Repository:
+        """Get the kind and the URL of a project's repository by the App Repository API."""
+        return self.send(app_repository.get_repository(project_id))
+
+    def list_repository_branches(self, project_id: str) -> Iterator[app_repository.Branch]:
+        """Go through the branches of a repository; each further page is asked for when it is needed."""
+        return revisions.pages(self.send, lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
+
+    def get_repository_branch(self, project_id: str, branch: str) -> app_repository.Branch:
+        """Get one branch, spelled as the repository spells it, by the App Repository API."""
+        return self.send(app_repository.get_branch(project_id, branch))
+
+    def list_commits(self, project_id: str, branch: str) -> Iterator[app_repository.Commit]:
+        """Go through the commits of a branch, newest first; each further page is asked for when it is needed.
+
+        :param branch: as the repository spells it.
+        """
+        return revisions.pages(
+            self.send, lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor)
+        )
+
+    def locate_branch(self, app_id: str, branch: str = "main") -> BranchSource:
+        """Find out which API knows a branch, and by which name.
+
+        :raises BranchNotFoundError: if there is no such branch.
+        """
+        return revisions.locate(self, inputs.app_id(app_id), inputs.branch(branch)).source
+
+    def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
+        """Get the newest revision of a branch, of a Git or an SVN app.
+
+        The App Repository API is asked if the connection has a personal access token, else the Team Server API.
+
+        :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :raises BranchNotFoundError: if there is no such branch.
+        :raises RevisionNotFoundError: if nothing has been committed to it.
+        """
+        source, answer = revisions.locate(self, inputs.app_id(app_id), inputs.branch(branch))
+        return source.read(answer)
+
+    def find_revision(self, app_id: str, branch: str, revision: str | int) -> BranchRevision:
+        """Get a revision that is on a branch; a short Git hash comes back in full length.
+
+        :raises RevisionNotFoundError: if it is not on the branch, or so old that it cannot be seen.
+        :raises InvalidInputError: if a short hash names more than one commit.
+        """
+        return revisions.find(self, inputs.app_id(app_id), inputs.branch(branch), inputs.revision(revision))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove the API key by asking Mendix for the user's apps."""
+        """Prove the API key and the personal access token, and report on each."""
         try:
             account = self.get_conn().account
-            apps = self.list_apps()
-        except (UnauthorizedError, ForbiddenError) as error:
-            return False, f"Mendix refused the API key of this connection. {error}"
         except MendixError as error:
             return False, str(error)
-        where = urlsplit(account.base_url(deploy.DEPLOY_API)).netloc
-        return True, f"The API key of {account.username} works on {where}: it sees {len(apps)} app(s)."
+        return credentials.report(self, account)
 
-    def _send(self, call: Call[T]) -> T:
+    def send(self, call: Call[T]) -> T:
+        """Send one call, and again after a passing trouble if repeating it is harmless."""
         return send_patiently(self.get_conn().send, call, self.clock)
+
+    def _send_first_found(self, ask: Callable[[str, str], Call[T]], app_id: str, branch: str) -> T:
+        """Mendix's pages contradict each other about the prefix of a branch, so a second name may be tried."""
+        first, *others = inputs.spellings(inputs.branch(branch))
+        try:
+            return self.send(ask(app_id, first))
+        except BranchNotFoundError as missing:
+            for name in others:
+                with suppress(BranchNotFoundError):
+                    return self.send(ask(app_id, name))
+            raise missing
 
 
 def account_of(connection: Connection, extra: Mapping[str, Any]) -> Account:

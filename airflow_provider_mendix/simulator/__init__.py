@@ -7,15 +7,18 @@ from airflow_provider_mendix.simulator.journal import Entry, Journal
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.packages import Ending, Timeline
 from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.repositories import Commit, InvalidBranchError
 from airflow_provider_mendix.simulator.routes import Reply, Request
 from airflow_provider_mendix.simulator.server import Server
 
 __all__ = [
     "ActiveFault",
+    "Commit",
     "Ending",
     "Entry",
     "Fault",
     "Faults",
+    "InvalidBranchError",
     "InvalidFaultError",
     "Journal",
     "Options",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_mendix.simulator.injector import InvalidFaultError
 from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.repositories import InvalidBranchError, RepositoryType
 from airflow_provider_mendix.simulator.routes import Reply, json_reply
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _App(msgspec.Struct, forbid_unknown_fields=True):
     app_id: str
     name: str | None = None
     project_id: str | None = None
-    repository: Literal["git", "svn"] = "git"
+    repository: RepositoryType = "git"
     free: bool = False
 
 
@@ -44,6 +45,23 @@ class _Package(msgspec.Struct, forbid_unknown_fields=True):
     in_use: bool = False
 
 
+class _Commit(msgspec.Struct, forbid_unknown_fields=True):
+    app_id: str
+    branch: str | None = None
+    message: str | msgspec.UnsetType = msgspec.UNSET
+    author: str | msgspec.UnsetType = msgspec.UNSET
+    mendix_version: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _Token(msgspec.Struct, forbid_unknown_fields=True):
+    token: str
+    scopes: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _RevokedToken(msgspec.Struct, forbid_unknown_fields=True):
+    token: str
+
+
 def answer(platform: Platform, method: str, path: str, body: bytes) -> Reply:
     """Answer one request to the control plane."""
     action = _ACTIONS.get((method, path.removeprefix(PREFIX).rstrip("/")))
@@ -54,7 +72,7 @@ def answer(platform: Platform, method: str, path: str, body: bytes) -> Reply:
         return json_reply(action(platform, body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return json_reply({"error": str(error)}, 400)
-    except InvalidFaultError as error:
+    except (InvalidFaultError, InvalidBranchError) as error:
         return json_reply({"error": str(error)}, 400)
     except KeyError as error:
         return json_reply({"error": f"There is no {error}."}, 404)
@@ -102,6 +120,22 @@ def _add_package(platform: Platform, body: bytes) -> object:
     return {"package_id": platform.add_package(**msgspec.structs.asdict(wish))}
 
 
+def _commits(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=_Commit)
+    return {"revision": platform.push(**msgspec.to_builtins(wish))}
+
+
+def _add_token(platform: Platform, body: bytes) -> object:
+    wish = msgspec.json.decode(body, type=_Token)
+    platform.add_personal_access_token(**msgspec.to_builtins(wish))
+    return {}
+
+
+def _revoke_token(platform: Platform, body: bytes) -> object:
+    platform.revoke_personal_access_token(msgspec.json.decode(body, type=_RevokedToken).token)
+    return {}
+
+
 def _faults(platform: Platform, body: bytes) -> object:
     return [active.shown() for active in platform.faults]
 
@@ -123,6 +157,9 @@ _ACTIONS: dict[tuple[str, str], Callable[[Platform, bytes], object]] = {
     ("POST", "api-key"): _api_key,
     ("POST", "apps"): _apps,
     ("POST", "packages"): _add_package,
+    ("POST", "commits"): _commits,
+    ("POST", "tokens"): _add_token,
+    ("POST", "revoked-tokens"): _revoke_token,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,

@@ -136,7 +136,7 @@ class DroppedDescription(Fault, frozen=True):
 
 
 def _is_good_json(reply: Reply) -> bool:
-    return reply.status == 200 and reply.headers.get("Content-Type") == "application/json"
+    return reply.status == 200 and reply.headers.get("Content-Type", "").startswith("application/json")
 
 
 def _packages(reply: Reply) -> list[Shown] | Shown | None:

@@ -27,8 +27,8 @@ def _name(class_name: str) -> str:
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=_name, forbid_unknown_fields=True):
     """What all faults share.
 
-    :param on: which requests, as words that must all fit: ``api`` or ``files`` for the host, a method, an
-        endpoint (``start_build``), or a part of the path, which has a ``/`` in it.
+    :param on: which requests, as words that must all fit: ``api``, ``repository`` or ``files`` for the host, a
+        method, an endpoint (``start_build``), or a part of the path, which has a ``/`` in it.
     :param times: how many of those that it makes a difference to; ``None`` for all, until it is taken away.
     :param after: how many of those go well first.
     """

@@ -26,7 +26,9 @@ from airflow_provider_mendix.simulator.server import Server
 
 _USER = "tester@example.com"
 _KEY = "api-key-of-the-tester"
+_TOKEN = "token-of-the-tester"  # noqa: S105
 _IN_PROCESS_URL = "https://mendix.simulator.invalid"
+_IN_PROCESS_REPOSITORY_URL = "https://repository.simulator.invalid"
 _APPS = "mendix_apps"
 
 
@@ -36,11 +38,13 @@ class MendixSimulator(msgspec.Struct, frozen=True):
     :param platform: the simulated Mendix itself: its apps, its packages, how long builds take and how they end.
     :param api_url: base URL of its APIs; the Airflow connection ``mendix_default`` leads there.
     :param files_url: base URL of its file host.
+    :param repository_url: base URL of the host of its App Repository API; the connection leads there too.
     """
 
     platform: Platform
     api_url: str
     files_url: str
+    repository_url: str
 
     @property
     def faults(self) -> Faults:
@@ -68,8 +72,8 @@ def mendix_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     platform = _platform(request, SystemClock())
     platform.timeline = Timeline.of(0)
     with Server(platform) as server:
-        _set_connection(monkeypatch, server.api_url)
-        yield MendixSimulator(platform, server.api_url, server.files_url)
+        _set_connection(monkeypatch, server.api_url, server.repository_url)
+        yield MendixSimulator(platform, server.api_url, server.files_url, server.repository_url)
 
 
 @pytest.fixture
@@ -88,14 +92,15 @@ def mendix_simulator_in_process(
         monkeypatch.setattr(SystemClock, name, getattr(clock, name))
     platform = _platform(request, clock)
     with requests_mock.Mocker() as mocker:
-        install(platform, mocker, api_url=_IN_PROCESS_URL)
-        _set_connection(monkeypatch, _IN_PROCESS_URL)
-        yield MendixSimulator(platform, _IN_PROCESS_URL, platform.files_url)
+        install(platform, mocker, api_url=_IN_PROCESS_URL, repository_url=_IN_PROCESS_REPOSITORY_URL)
+        _set_connection(monkeypatch, _IN_PROCESS_URL, _IN_PROCESS_REPOSITORY_URL)
+        yield MendixSimulator(platform, _IN_PROCESS_URL, platform.files_url, _IN_PROCESS_REPOSITORY_URL)
 
 
 def _platform(request: pytest.FixtureRequest, clock: Clock) -> Platform:
     platform = Platform(clock)
     platform.add_account(_USER, _KEY)
+    platform.add_personal_access_token(_TOKEN)
     for app_id in _apps(request):
         platform.add_app(app_id)
     return platform
@@ -111,7 +116,8 @@ def _apps(request: pytest.FixtureRequest) -> Iterable[str]:
         return ("shop",)
 
 
-def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str, repository_url: str) -> None:
     # The time limit is short: a request that hangs must not keep a test for a minute.
-    connection = {"conn_type": "mendix", "login": _USER, "password": _KEY, "host": url, "extra": {"timeout": 5}}
+    extra = {"timeout": 5, "personal_access_token": _TOKEN, "repository_url": repository_url}
+    connection = {"conn_type": "mendix", "login": _USER, "password": _KEY, "host": url, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MENDIX_DEFAULT", json.dumps(connection))

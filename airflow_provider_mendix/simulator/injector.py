@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import msgspec
 
 from airflow_provider_mendix.api.clock import Clock
 from airflow_provider_mendix.simulator import distortions, faults, routes
 from airflow_provider_mendix.simulator.faults import Fault
-from airflow_provider_mendix.simulator.routes import Reply, Request
+from airflow_provider_mendix.simulator.routes import HostName, Reply, Request
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_HOSTS = ("api", "files")
+_HOSTS = get_args(HostName)
 
 KINDS: Mapping[str, type[Fault]] = {
     str(kind.__struct_config__.tag): kind
@@ -59,8 +59,8 @@ class ActiveFault:
 
     def matches(self, request: Request) -> bool:
         """Tell whether ``on`` fits a request."""
-        endpoint = routes.name(request) if request.host == "api" else None
-        if request.host == "api" and endpoint is None:
+        endpoint = routes.name(request)
+        if request.host != "files" and endpoint is None:
             return False
         known = (request.host, request.method, endpoint)
         return all(word in known or ("/" in word and word in request.path) for word in self.fault.on.split())

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from airflow_provider_mendix.api.clock import Clock
 from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.routes import Reply, Request
+from airflow_provider_mendix.simulator.routes import HostName, Reply, Request
 
 if TYPE_CHECKING:
     import requests
@@ -18,22 +18,37 @@ if TYPE_CHECKING:
     from requests_mock.request import _RequestObjectProxy
 
 
-def install(platform: Platform, mocker: requests_mock.Mocker, *, api_url: str | None = None) -> None:
+def install(
+    platform: Platform,
+    mocker: requests_mock.Mocker,
+    *,
+    api_url: str | None = None,
+    repository_url: str | None = None,
+) -> None:
     """Answer `requests` to Mendix's hosts and to the platform's file host; other hosts are left to the mocker.
 
-    :param api_url: base URL of one more host that is Mendix's.
+    :param api_url: base URL of one more API host that is Mendix's.
+    :param repository_url: base URL of one more host of its App Repository API.
     """
     from requests_mock import create_response
+
+    hosts: dict[str | None, HostName] = {
+        Host.DEPLOY.value: "api",
+        api_url: "api",
+        Host.REPOSITORY.value: "repository",
+        repository_url: "repository",
+    }
 
     def answer(request: _RequestObjectProxy) -> requests.Response | None:
         url = urlsplit(request.url or "")
         base = f"{url.scheme}://{url.netloc}"
-        if base not in (*(host.value for host in Host), api_url, platform.files_url):
+        host = hosts.get(base) if base != platform.files_url else "files"
+        if host is None:
             return None
         body = request.body or b""
         reply = platform.handle(
             Request(
-                host="files" if base == platform.files_url else "api",
+                host=host,
                 method=request.method or "GET",
                 path=url.path,
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),

@@ -18,6 +18,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param download: whether the deprecated download call sends the file or redirects to the file host.
     :param ttl: seconds that a link to a file is good for.
     :param ranges: whether the file host gives parts of a file.
+    :param over_limit: whether the App Repository API gives its largest page or refuses if more is asked for.
+    :param git_branch_names: whether, for Git, it knows branches other than the main line with ``branches/`` or
+        without; it knows one form only.
+    :param team_server_branch_names: the same for the path of the Team Server API.
+    :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
+    :param tagged_versions: whether it shows ``LatestTaggedVersion``.
     """
 
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
@@ -28,3 +34,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     download: Literal["stream", "redirect"] = "stream"
     ttl: int = 900
     ranges: bool = True
+    over_limit: Literal["clamp", "refuse"] = "clamp"
+    git_branch_names: Literal["prefixed", "bare"] = "prefixed"
+    team_server_branch_names: Literal["prefixed", "bare"] = "prefixed"
+    team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
+    tagged_versions: bool = True

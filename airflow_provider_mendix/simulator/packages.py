@@ -9,6 +9,8 @@ from typing import Self
 
 import msgspec
 
+from airflow_provider_mendix.simulator.repositories import RepositoryType
+
 SUCCEEDED = "Succeeded"
 UNDOCUMENTED = "Optimizing"
 
@@ -65,6 +67,7 @@ class Ending(enum.StrEnum):
 class StoredPackage(msgspec.Struct, kw_only=True):
     """A package as the simulator keeps it.
 
+    :param line: the branch, as the name has it.
     :param version: four parts.
     :param created_at: seconds since the epoch.
     :param steps: each state and the seconds spent in it; the last one lasts.
@@ -74,6 +77,7 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     package_id: str
     app_id: str
     name: str
+    line: str
     version: str
     description: str
     creator: str
@@ -102,7 +106,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     app_id: str
     name: str
     project_id: str
-    repository: str = "git"
+    repository: RepositoryType = "git"
     free: bool = False
 
     def version(self, version: str, revision: str) -> str:

@@ -5,37 +5,37 @@ from __future__ import annotations
 import collections
 import hashlib
 import secrets
-import threading
 import uuid
-from collections.abc import Mapping
-from typing import Literal
-
-import msgspec
+from collections.abc import Iterable
 
 from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.core import Host
 
 # The modules of the API families are imported for the routes that they add.
-from airflow_provider_mendix.simulator import build_api, deploy_api, files, routes
+from airflow_provider_mendix.simulator import (
+    app_repository_api,
+    build_api,
+    deploy_api,
+    files,
+    repositories,
+    routes,
+    team_server_api,
+)
+from airflow_provider_mendix.simulator.access import Access
 from airflow_provider_mendix.simulator.injector import Faults
 from airflow_provider_mendix.simulator.journal import Journal, entry
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.packages import SUCCEEDED, App, Ending, StoredPackage, Timeline
+from airflow_provider_mendix.simulator.repositories import Commit, Repository, RepositoryType
 from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply
 
-__all__ = ["Ending", "Options", "Platform", "Reply", "Request", "Timeline", "build_api", "deploy_api"]
+__all__ = ["Ending", "Options", "Platform", "Reply", "Request", "Timeline"]
+__all__ += ["app_repository_api", "build_api", "deploy_api", "team_server_api"]
+
+_YEAR = 365 * 24 * 3600.0
 
 
-class _User(msgspec.Struct):
-    api_key: str
-    display_name: str
-
-
-class Platform:
+class Platform(Access):
     """Everything that the simulated Mendix knows, and how it answers.
-
-    Two answers are invented, because Mendix documents neither: 401 ``INVALID_CREDENTIALS`` for a wrong user name
-    or API key, and 403 ``NO_ACCESS`` where the API Rights on an app are revoked.
 
     :param clock: builds go on and links expire by it.
     :ivar timeline: how long builds to come take.
@@ -43,11 +43,13 @@ class Platform:
     :ivar next_endings: how the next ones end; goes first, one for each accepted start call.
     :ivar package_size: bytes of files to come.
     :ivar files_url: base URL of the file host, put in front of links.
+    :ivar repositories: those of the apps, by subdomain.
     :ivar journal: every request so far.
     :ivar faults: what goes wrong.
     """
 
     def __init__(self, clock: Clock | None = None, *, options: Options | None = None) -> None:
+        super().__init__()
         self.clock = clock or SystemClock()
         self.options = options or Options()
         self.timeline = Timeline()
@@ -55,24 +57,11 @@ class Platform:
         self.next_endings: collections.deque[Ending] = collections.deque()
         self.package_size = 256 * 1024
         self.files_url = "https://files.simulator.invalid"
-        self.apps: dict[str, App] = {}
+        self.repositories: dict[str, Repository] = {}
         self.packages: dict[str, StoredPackage] = {}
         self.journal = Journal()
         self.faults = Faults(self.clock, self.packages)
-        self._users: dict[str, _User] = {}
-        self._without_rights: set[str] = set()
         self._secret = secrets.token_bytes(32)
-        self._lock = threading.RLock()
-
-    def add_account(self, username: str, api_key: str, *, display_name: str = "Demo Engineer") -> None:
-        """Add a user; packages show the display name as their creator."""
-        with self._lock:
-            self._users[username] = _User(api_key, display_name)
-
-    def set_api_key(self, username: str, api_key: str) -> None:
-        """Give a user another key; the old one stops working."""
-        with self._lock:
-            self._users[username].api_key = api_key
 
     def add_app(
         self,
@@ -80,35 +69,60 @@ class Platform:
         *,
         name: str | None = None,
         project_id: str | None = None,
-        repository: Literal["git", "svn"] = "git",
+        repository: RepositoryType = "git",
         free: bool = False,
     ) -> None:
-        """Add an app.
+        """Add an app. The main line of its repository has one commit, a year old.
 
         :param free: a Free App: its newest finished package is deployed at once, and so in use.
         """
+        app = App(
+            app_id=app_id,
+            name=name or app_id.title(),
+            project_id=project_id or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{app_id}.mendixcloud.com")),
+            repository=repository,
+            free=free,
+        )
         with self._lock:
-            self.apps[app_id] = App(
-                app_id=app_id,
-                name=name or app_id.title(),
-                project_id=project_id or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{app_id}.mendixcloud.com")),
-                repository=repository,
-                free=free,
-            )
+            self.apps[app_id] = app
+            self.repositories[app_id] = repositories.create(repository, app.project_id, self.clock.now() - _YEAR)
 
-    def revoke_api_rights(self, app_id: str) -> None:
-        """Take everybody's API Rights on an app."""
+    def push(
+        self,
+        app_id: str,
+        *,
+        branch: str | None = None,
+        message: str = "Change something",
+        author: str = "dev@example.com",
+        author_name: str = "Demo Engineer",
+        mendix_version: str | None = "10.24.0.1",
+        stories: Iterable[str] = (),
+        age: float = 0.0,
+    ) -> str:
+        """Put one more commit on a branch, made ``age`` seconds ago; give its id.
+
+        A new branch starts with the commits of the main line; with SVN, one that stands for the copy comes next.
+
+        :param branch: its name with or without ``branches/``; ``None`` for the main line.
+        :param author: e-mail address; with SVN it is the author's name too.
+        :raises InvalidBranchError: if no branch can have that name.
+        """
+        commit = Commit(
+            author=author,
+            author_name=author_name,
+            date=self.clock.now() - age,
+            message=message,
+            mendix_version=mendix_version,
+            stories=tuple(stories),
+        )
         with self._lock:
-            self._without_rights.add(app_id)
+            repository = repositories.push(self.repositories[app_id], branch, commit)
+            self.repositories[app_id] = repository
+            return repository.commits(branch)[0].id
 
-    def grant_api_rights(self, app_id: str) -> None:
-        """Give them back."""
-        with self._lock:
-            self._without_rights.discard(app_id)
-
-    def has_rights(self, app_id: str) -> bool:
-        """Tell whether users have API Rights on an app."""
-        return app_id not in self._without_rights
+    def commits(self, app_id: str, branch: str | None = None) -> tuple[Commit, ...]:
+        """Give the commits of a branch, newest first."""
+        return self.repositories[app_id].commits(branch)
 
     def add_package(
         self,
@@ -156,6 +170,7 @@ class Platform:
             package_id=package_id,
             app_id=app.app_id,
             name=f"{app.line(branch)}-{full_version}.mda",
+            line=app.line(branch),
             version=full_version,
             description=description,
             creator=creator,
@@ -196,10 +211,6 @@ class Platform:
         expires = self.clock.now() + self.options.ttl
         return self.files_url + files.signed_path(self._secret, package_id, expires)
 
-    def creator(self, request: Request) -> str:
-        """Give the display name of whoever makes a request."""
-        return self._users[request.headers["mendix-username"]].display_name
-
     def handle(self, request: Request) -> Reply:
         """Answer one request, and write it down."""
         with self._lock:
@@ -209,29 +220,18 @@ class Platform:
         return reply
 
     def _answer(self, request: Request) -> Reply:
-        found = routes.find(request.method, request.path)
+        found = routes.find(request)
         if found is None:
             # Not an error that Mendix would send: whoever meets it uses something that is not simulated.
-            message = f"The simulator does not know {request.method} {request.path}. This is not Mendix's answer."
+            asked = f"{request.method} {request.path} on its {request.host} host"
+            message = f"The simulator does not know {asked}. This is not Mendix's answer."
             return json_reply({"errorMessage": message, "errorCode": "SIMULATOR_DOES_NOT_KNOW_THIS_ROUTE"}, 501)
-        endpoint, values = found
+        route, values = found
         try:
-            self._admit(endpoint.api.host, request, values)
-            return routes.ROUTES[endpoint](self, request, **values)
+            self.admit(route.endpoint.api.host, request, values)
+            return route.handler(self, request, **values)
         except RefusedError as refused:
             return refused.reply
-
-    def _admit(self, host: Host, request: Request, values: Mapping[str, str]) -> None:
-        if host is not Host.DEPLOY:
-            raise NotImplementedError(f"The simulator does not know the credentials of {host}.")
-        user = self._users.get(request.headers.get("mendix-username", ""))
-        if user is None or user.api_key != request.headers.get("mendix-apikey"):
-            # Invented: Mendix does not document how it refuses credentials.
-            raise RefusedError(401, "INVALID_CREDENTIALS", "The user name or the API key is wrong.")
-        app_id = values.get("app_id", "")
-        if not self.has_rights(app_id):
-            # Invented too: 403 is documented for other calls only.
-            raise RefusedError(403, "NO_ACCESS", f"The user has no API Rights on app {app_id}.")
 
     def _answer_file(self, request: Request) -> Reply:
         return files.answer(

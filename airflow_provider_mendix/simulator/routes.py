@@ -5,24 +5,28 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
 from airflow_provider_mendix import api
-from airflow_provider_mendix.api.core import Endpoint
+from airflow_provider_mendix.api.core import Endpoint, Host
+
+HostName = Literal["api", "repository", "files"]
+_HOSTS: dict[HostName, Host] = {"api": Host.DEPLOY, "repository": Host.REPOSITORY}
 
 
 class Request(msgspec.Struct, frozen=True):
     """One request as it came.
 
-    :param host: the API host, or the host that package files are downloaded from.
+    :param host: the API host, the host of the App Repository API, or the one that package files are downloaded
+        from.
     :param path: still percent-encoded, without the query.
     :param headers: with lower-case names.
     """
 
-    host: Literal["api", "files"]
+    host: HostName
     method: str
     path: str
     query: Mapping[str, str] = {}
@@ -50,19 +54,27 @@ class Reply(msgspec.Struct, frozen=True):
 class RefusedError(Exception):
     """The platform says no, in the shape that Mendix uses."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, content_type: str = "application/json") -> None:
         super().__init__(message)
-        self.reply = json_reply({"errorMessage": message, "errorCode": code}, status)
+        self.reply = json_reply({"errorMessage": message, "errorCode": code}, status, content_type)
 
 
-def json_reply(value: object, status: int = 200) -> Reply:
+def json_reply(value: object, status: int = 200, content_type: str = "application/json") -> Reply:
     """Answer with JSON."""
-    return Reply(status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
+    return Reply(status, {"Content-Type": content_type}, msgspec.json.encode(value))
 
 
 Handler = Callable[..., Reply]
 
-ROUTES: dict[Endpoint[Any], Handler] = {}
+
+class Route(NamedTuple):
+    """An endpoint, and the function that answers it."""
+
+    endpoint: Endpoint[Any]
+    handler: Handler
+
+
+ROUTES: list[Route] = []
 
 
 def serves(endpoint: Endpoint[Any]) -> Callable[[Handler], Handler]:
@@ -72,32 +84,34 @@ def serves(endpoint: Endpoint[Any]) -> Callable[[Handler], Handler]:
     """
 
     def register(handler: Handler) -> Handler:
-        ROUTES[endpoint] = handler
+        ROUTES.append(Route(endpoint, handler))
         return handler
 
     return register
 
 
-def find(method: str, path: str) -> tuple[Endpoint[Any], dict[str, str]] | None:
-    """Find the endpoint that a request is for, and the values in its path."""
+def find(request: Request) -> tuple[Route, dict[str, str]] | None:
+    """Find the endpoint that a request is for, on the host that it came to, and the values in its path."""
     found = []
-    for endpoint in ROUTES:
-        values = _match(endpoint, path) if endpoint.method == method else None
+    for route in ROUTES:
+        endpoint = route.endpoint
+        fits = endpoint.method == request.method and endpoint.api.host is _HOSTS.get(request.host)
+        values = _match(endpoint, request.path) if fits else None
         if values is not None:
-            found.append((endpoint, values))
+            found.append((route, values))
     # A word in the template beats a placeholder.
     return min(found, key=lambda match: len(match[1]), default=None)
 
 
 def name(request: Request) -> str | None:
     """Give the name of the endpoint that a request is for: that of the function that answers it."""
-    found = find(request.method, request.path)
-    return ROUTES[found[0]].__name__ if found else None
+    found = find(request)
+    return found[0].handler.__name__ if found else None
 
 
 def names() -> list[str]:
     """Give the names of all endpoints."""
-    return sorted(handler.__name__ for handler in ROUTES.values())
+    return sorted(route.handler.__name__ for route in ROUTES)
 
 
 def unserved() -> list[Endpoint[Any]]:
@@ -106,7 +120,8 @@ def unserved() -> list[Endpoint[Any]]:
         importlib.import_module(f"{api.__name__}.{module.name}") for module in pkgutil.iter_modules(api.__path__)
     ]
     declared = [thing for module in modules for thing in vars(module).values() if isinstance(thing, Endpoint)]
-    return [endpoint for endpoint in declared if endpoint not in ROUTES]
+    served = [route.endpoint for route in ROUTES]
+    return [endpoint for endpoint in declared if endpoint not in served]
 
 
 def _match(endpoint: Endpoint[Any], path: str) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""The platform on two ports of this machine: one for the APIs, one for the files."""
+"""The platform on three ports of this machine, as Mendix has three hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_mendix.simulator import control
 from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.routes import Reply, Request
+from airflow_provider_mendix.simulator.routes import HostName, Reply, Request
 
 _LOOPBACK = "127.0.0.1"
 
@@ -25,22 +25,30 @@ class Server:
 
     :param port: of the API host and of the control plane; 0 for any free one.
     :param files_port: of the file host; 0 for any free one.
+    :param repository_port: of the host of the App Repository API; 0 for any free one.
     """
 
-    def __init__(self, platform: Platform, *, port: int = 0, files_port: int = 0) -> None:
+    def __init__(
+        self, platform: Platform, *, port: int = 0, files_port: int = 0, repository_port: int = 0
+    ) -> None:
         self.platform = platform
-        self._ports = (port, files_port)
-        self._listeners: list[_Listener] = []
+        self._ports: dict[HostName, int] = {"api": port, "files": files_port, "repository": repository_port}
+        self._listeners: dict[HostName, _Listener] = {}
 
     @property
     def api_url(self) -> str:
         """Base URL of the API host."""
-        return self._listeners[0].url
+        return self._listeners["api"].url
 
     @property
     def files_url(self) -> str:
         """Base URL of the file host."""
-        return self._listeners[1].url
+        return self._listeners["files"].url
+
+    @property
+    def repository_url(self) -> str:
+        """Base URL of the host of the App Repository API."""
+        return self._listeners["repository"].url
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,8 +63,8 @@ class Server:
         :raises OSError: if a port is taken.
         """
         try:
-            for port, answer in zip(self._ports, (self._answer_api, self._answer_file), strict=True):
-                self._listeners.append(_Listener(port, answer))
+            for host, port in self._ports.items():
+                self._listeners[host] = _Listener(host, port, self._answer)
         except OSError:
             self.stop()
             raise
@@ -65,24 +73,20 @@ class Server:
     def stop(self) -> None:
         """Stop listening, and drop connections that clients keep open."""
         while self._listeners:
-            self._listeners.pop().stop()
+            self._listeners.popitem()[1].stop()
 
-    def _answer_api(self, request: Request) -> Reply:
-        if request.path.startswith(control.PREFIX):
+    def _answer(self, request: Request) -> Reply:
+        if request.host == "api" and request.path.startswith(control.PREFIX):
             return control.answer(self.platform, request.method, request.path, request.body)
         return self.platform.handle(request)
-
-    def _answer_file(self, request: Request) -> Reply:
-        return self.platform.handle(
-            Request("files", request.method, request.path, request.query, request.headers, request.body)
-        )
 
 
 class _Listener(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, host: HostName, port: int, answer: Callable[[Request], Reply]) -> None:
+        self.host = host
         self.answer = answer
         self.connections: set[socket.socket] = set()
         super().__init__((_LOOPBACK, port), _Handler)
@@ -134,7 +138,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(411)
             return
         request = Request(
-            host="api",
+            host=self.server.host,
             method=self.command,
             path=path,
             query=dict(parse_qsl(query, keep_blank_values=True)),

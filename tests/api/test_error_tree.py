@@ -9,12 +9,14 @@ import re
 import pytest
 
 from airflow_provider_mendix.api import errors
+from airflow_provider_mendix.api.core import Response
 from airflow_provider_mendix.api.errors import (
     AppNotFoundError,
     MendixError,
     RateLimitedError,
     UnexpectedEventError,
     error_from_json,
+    response_error,
 )
 
 KINDS = [
@@ -24,18 +26,29 @@ KINDS = [
 ]
 
 
-def drawn() -> dict[str, tuple[str | None, bool]]:
-    """Read the drawing: each class with its parent, and whether it is marked as transient."""
-    tree: dict[str, tuple[str | None, bool]] = {}
+def drawn() -> dict[str, tuple[str | None, str]]:
+    """Read the drawing: each class with its parent, and what is said of it."""
+    tree: dict[str, tuple[str | None, str]] = {}
     branch: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         found = re.fullmatch(r"    ([│├└─ ]*)(\w+Error)\b(.*)", line)
         if found:
             indent, name, rest = found.groups()
             del branch[len(indent) // 4 :]
-            tree[name] = (branch[-1] if branch else None, rest.endswith("(transient)"))
+            tree[name] = (branch[-1] if branch else None, rest.strip())
             branch.append(name)
     return tree
+
+
+def answers() -> list[tuple[str, int, str | None]]:
+    """Read the drawing: which status and code make which class; 418 is a status that says nothing."""
+    found = []
+    for name, (_, said) in drawn().items():
+        status = re.match(r"\d{3}\b", said)
+        codes = re.findall(r"\b[A-Z]{2,}[A-Z0-9_]*\b", said)
+        if status or codes:
+            found += [(name, int(status[0]) if status else 418, code) for code in codes or [None]]
+    return found
 
 
 def test_the_drawing_names_exactly_the_classes_there_are():
@@ -44,11 +57,21 @@ def test_the_drawing_names_exactly_the_classes_there_are():
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_drawing_tells_the_truth(kind):
-    parent, transient = drawn()[kind.__name__]
+    parent, said = drawn()[kind.__name__]
 
     assert parent == (None if kind is MendixError else kind.__base__.__name__)
-    assert transient == kind.transient
+    assert said.endswith("(transient)") == kind.transient
     assert kind.__doc__
+
+
+@pytest.mark.parametrize(("name", "status", "code"), answers())
+def test_the_drawing_tells_what_an_answer_becomes(name, status, code):
+    body = json.dumps({"errorCode": code}).encode()
+
+    error = response_error("GET /", Response(status, {}, body))
+
+    assert type(error).__name__ == name
+    assert error.code == code
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

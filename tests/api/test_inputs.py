@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_provider_mendix.api import build, deploy, inputs
+from airflow_provider_mendix.api import app_repository, build, deploy, inputs, team_server
 from airflow_provider_mendix.api.errors import InvalidInputError
 
 UUID = "fae5de74-69c2-4488-a4de-abf89daac63e"
@@ -23,6 +24,8 @@ HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
         (inputs.app_id, "Calc", "Calc"),
         (inputs.app_id, "a", "a"),
         (inputs.app_id, "100", "100"),
+        (inputs.project_id, UUID, UUID),
+        (inputs.project_id, UUID.upper(), UUID.upper()),
         (inputs.package_id, UUID, UUID),
         (inputs.package_id, "b3d14e53", "b3d14e53"),
         (inputs.revision, "63", "63"),
@@ -46,13 +49,17 @@ HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
         (inputs.branch, "statistical functions", "branches/statistical functions"),
         (inputs.branch, "größe-Ωmega", "branches/größe-Ωmega"),
         (inputs.branch, "release-1.4", "branches/release-1.4"),
+        (inputs.branch, "branches/branches/x", "branches/branches/x"),
+        (inputs.branch, "branches/trunk", "branches/trunk"),
+        (inputs.branch, "heads/x", "branches/heads/x"),
+        (inputs.branch, "50%2Foff", "branches/50%2Foff"),
     ],
 )
 def test_good_value(check, value, expected):
     assert check(value) == expected
 
 
-ALL = (inputs.app_id, inputs.package_id, inputs.revision, inputs.version, inputs.branch)
+ALL = (inputs.app_id, inputs.project_id, inputs.package_id, inputs.revision, inputs.version, inputs.branch)
 
 
 @pytest.mark.parametrize("check", ALL)
@@ -83,7 +90,7 @@ def test_what_was_not_rendered(check, value):
 @pytest.mark.parametrize(
     ("check", "value", "says"),
     [
-        (inputs.app_id, UUID, "is a UUID. The Build API wants the app's subdomain"),
+        (inputs.app_id, UUID, "is a UUID, and Mendix wants the app's subdomain"),
         (inputs.app_id, UUID.upper(), "is a UUID"),
         (inputs.app_id, "Calculation App", "not its display name"),
         (inputs.app_id, "calc.mendixcloud.com", "cannot be a subdomain"),
@@ -95,6 +102,25 @@ def test_what_was_not_rendered(check, value):
         (inputs.app_id, "calc-", "cannot be a subdomain"),
         (inputs.app_id, "größe", "cannot be a subdomain"),
         (inputs.app_id, 7, "must be text, not 7"),
+        (inputs.project_id, "calc", "project_id 'calc' is not a UUID. Give the App ID that the General tab"),
+        (inputs.project_id, "Calculation App", "The app's subdomain or name will not do"),
+        (inputs.project_id, "543857rfds-dfsfsd12c5e24-3224d32eg", "is not a UUID"),
+        (inputs.project_id, UUID.replace("-", ""), "is not a UUID"),
+        (inputs.project_id, f"{{{UUID}}}", "is not a UUID"),
+        (inputs.project_id, f" {UUID}", "is not a UUID"),
+        (inputs.project_id, f"{UUID}\n", "is not a UUID"),
+        (inputs.project_id, f"{UUID}/info", "is not a UUID"),
+        (inputs.project_id, UUID.replace("4", "\u0664"), "is not a UUID"),
+        (inputs.project_id, f"https://sprintr.home.mendix.com/link/project/{UUID}", "is not a UUID"),
+        (inputs.project_id, "", "project_id is empty (it rendered to ''). Give the App ID"),
+        (inputs.project_id, "None", "project_id is empty (it rendered to 'None'). Give the App ID"),
+        (inputs.project_id, None, "project_id must be text, not None. Give the App ID"),
+        (inputs.project_id, 7, "project_id must be text, not 7. Give the App ID"),
+        (
+            inputs.project_id,
+            "{{ var.value.project }}",
+            "project_id '{{ var.value.project }}' holds a template that was not rendered. Give the App ID",
+        ),
         (inputs.package_id, "Main line-2.5.4.63.mda", "not the package's name or version"),
         (inputs.package_id, "2.5.4.63", "not the package's name or version"),
         (inputs.package_id, "a/b", "is not shaped like an id"),
@@ -148,6 +174,7 @@ def test_what_was_not_rendered(check, value):
         (inputs.branch, "a*b", "cannot be a branch"),
         (inputs.branch, "a\\b", "cannot be a branch"),
         (inputs.branch, "main~1", "cannot be a branch"),
+        (inputs.branch, "a\ud800b", "holds half a character"),  # half a character: no request can carry it
     ],
 )
 def test_bad_value(check, value, says):
@@ -171,7 +198,66 @@ def test_a_branch_is_spelt_one_way(text):
     assert spelt in (text, f"branches/{text}")
 
 
-@given(st.sampled_from(ALL[:-1]), st.text() | st.text(alphabet="0123456789abcf.-", min_size=1))
+PARTS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=r"~^:?*[\/"), min_size=1)
+NAMES = st.lists(PARTS.filter(lambda part: part not in (".", "..")), min_size=1, max_size=4).map("/".join)
+NO_NAMES = {"", "none", "null", "undefined", "nan"}
+
+
+@st.composite
+def names(draw) -> str:
+    """Names of branches other than a main line, without `branches/`."""
+    name = draw(NAMES | st.sampled_from(["a b", "größe", "a/b", "50%2Foff", "a&b=c", "head", "Main"]))
+    assume(name == name.strip() and name.lower() not in NO_NAMES and "{{" not in name and "{%" not in name)
+    assume(name not in ("main", "trunk", "HEAD") and not name.startswith(("refs/", "branches/")))
+    return name
+
+
+@given(names())
+def test_a_branch_is_known_with_and_without_its_prefix(name):
+    spelt = inputs.branch(name)
+
+    assert spelt == inputs.branch(f"branches/{name}") == inputs.branch(spelt) == f"branches/{name}"
+    assert inputs.spellings(spelt) == (f"branches/{name}", name)
+    for spelling in inputs.spellings(spelt):
+        assert inputs.branch(spelling) == spelt
+
+
+@pytest.mark.parametrize(("branch", "spellings"), [("main", ("main", "trunk")), ("trunk", ("trunk", "main"))])
+def test_the_main_lines_stand_for_each_other(branch, spellings):
+    assert inputs.branch(branch) == branch
+    assert inputs.spellings(branch) == spellings
+
+
+@given(names() | st.sampled_from(["main", "trunk", "branches/main", "branches/branches/x"]))
+def test_every_spelling_travels_as_one_segment(name):
+    for spelling in inputs.spellings(inputs.branch(name)):
+        assert spelling
+        for call, ahead, behind in (
+            (team_server.get_branch("calc", spelling), "/api/1/apps/calc/branches/", ""),
+            (team_server.list_revisions("calc", spelling), "/api/1/apps/calc/branches/", "/revisions"),
+            (app_repository.get_branch(UUID, spelling), f"/v1/repositories/{UUID}/branches/", ""),
+            (app_repository.list_commits(UUID, spelling), f"/v1/repositories/{UUID}/branches/", "/commits"),
+        ):
+            assert call.path.startswith(ahead)
+            assert call.path.endswith(behind)
+            segment = call.path.removeprefix(ahead).removesuffix(behind)
+            assert re.fullmatch(r"[A-Za-z0-9._~%-]+", segment)
+            assert unquote(segment, errors="strict") == spelling
+
+
+BAD_PIECES = [*"~^:?*[\\\n\t\x00\x7f", "//", "/./", "/../", "{{ x }}", "{% x %}"]
+
+
+@given(names(), st.sampled_from(BAD_PIECES), names())
+def test_what_cannot_be_a_branch_is_refused(before, piece, after):
+    for name in (f"{before}{piece}{after}", f"branches/{before}{piece}{after}"):
+        with pytest.raises(InvalidInputError, match=r"(?s)^branch .* Give main, trunk, or the branch's name"):
+            inputs.branch(name)
+        with pytest.raises(InvalidInputError, match=r"^branch "):
+            build.start_build("calc", revision=1, version="1.0.0", branch=name)
+
+
+@given(st.sampled_from(ALL[:-1]), st.text() | st.text("0123456789abcf.-", min_size=1) | st.uuids().map(str))
 def test_a_value_passes_as_it_is_or_is_refused_in_words(check, text):
     found = outcome(check, text)
 
@@ -198,6 +284,18 @@ def outcome(check, text) -> str | InvalidInputError:
         (lambda: build.start_build("calc", revision=1, version="1.0.0.1"), "version"),
         (lambda: build.start_build("calc", revision=1, version="1.0.0", branch=""), "branch"),
         (lambda: deploy.get_app("Calculation App"), "app_id"),
+        (lambda: team_server.list_branches(UUID), "app_id"),
+        (lambda: team_server.get_branch("{{ x }}", "main"), "app_id"),
+        (lambda: team_server.get_branch("calc", ""), "branch"),
+        (lambda: team_server.list_revisions("a/b", "main"), "app_id"),
+        (lambda: team_server.list_revisions("calc", ".."), "branch"),
+        (lambda: app_repository.get_repository("calc"), "project_id"),
+        (lambda: app_repository.list_branches("Calculation App"), "project_id"),
+        (lambda: app_repository.list_branches(None), "project_id"),
+        (lambda: app_repository.get_branch("", "main"), "project_id"),
+        (lambda: app_repository.get_branch(UUID, "."), "branch"),
+        (lambda: app_repository.list_commits("{{ x }}", "main"), "project_id"),
+        (lambda: app_repository.list_commits(UUID, ""), "branch"),
     ],
 )
 def test_every_call_checks_its_values(make, names):

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import gzip
 import json
+import operator
 import traceback
 
 import pendulum
 import pytest
 
-from airflow_provider_mendix.api import build
+from airflow_provider_mendix.api import app_repository, build, team_server
 from airflow_provider_mendix.api.build import Package
+from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.errors import MalformedResponseError
 
 LIST = build.list_packages("calc")
 GET = build.get_package("calc", "b3d14e53", url=True)
 START = build.start_build("calc", revision=63, version="2.5.4")
+PROJECT_ID = "c0af1725-edae-4345-aea7-2f94f7760e33"
+REPOSITORY = app_repository.get_repository(PROJECT_ID)
+BRANCHES = app_repository.list_branches(PROJECT_ID)
+BRANCH = app_repository.get_branch(PROJECT_ID, "main")
+COMMITS = app_repository.list_commits(PROJECT_ID, "main")
+OLD_BRANCHES = team_server.list_branches("calc")
+OLD_BRANCH = team_server.get_branch("calc", "trunk")
+REVISIONS = team_server.list_revisions("calc", "trunk")
 CANARY = "https://files.example/a.mda?sig=canary"
 LEAST = {"PackageId": "b3d14e53", "Status": "Queued"}
+HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
+
+
+@pytest.fixture
+def read(send, wire):
+    """Send a call from an account that may use both hosts, and give what is read from an answer."""
+
+    def read(call, answer, **headers):
+        wire.answer(answer, **headers)
+        return send(call, personal_access_token="pat-1", base_urls=dict.fromkeys(Host, wire.url))
+
+    return read
 
 
 @pytest.mark.parametrize(
@@ -74,21 +96,155 @@ def test_a_body_may_be_compressed(send, wire):
 
 
 @pytest.mark.parametrize(
+    ("call", "answer", "expected"),
+    [
+        # Only what nobody can do without.
+        (OLD_BRANCH, {"Name": "trunk"}, team_server.Branch(name="trunk")),
+        (OLD_BRANCHES, [{"Name": "trunk"}], [team_server.Branch(name="trunk")]),
+        (REVISIONS, [{"Number": 9}], [team_server.Revision(number=9)]),
+        (REPOSITORY, {"appId": "x", "type": "git"}, app_repository.Repository(app_id="x", type="git")),
+        (BRANCH, {"name": "main"}, app_repository.Branch(name="main")),
+        (
+            BRANCH,
+            {"name": "main", "latestCommit": {"id": HASH}},
+            app_repository.Branch(name="main", latest_commit=app_repository.Commit(id=HASH)),
+        ),
+        (COMMITS, {"items": [{"id": HASH}]}, app_repository.Page(items=[app_repository.Commit(id=HASH)])),
+        # Nothing at all.
+        (OLD_BRANCHES, [], []),
+        (REVISIONS, [], []),
+        (BRANCHES, {"items": [], "cursors": {}}, app_repository.Page(items=[])),
+        (COMMITS, {"items": []}, app_repository.Page(items=[])),
+    ],
+)
+def test_only_what_matters_must_be_there(read, call, answer, expected):
+    assert read(call, answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "sample_name", "field"),
+    [
+        (OLD_BRANCH, "team_server/branch.json", "DisplayName"),
+        (OLD_BRANCH, "team_server/branch.json", "LatestRevisionNumber"),
+        (OLD_BRANCH, "team_server/branch.json", "LatestRevisionMendixVersion"),
+        (OLD_BRANCH, "team_server/branch.json", "LatestTaggedVersion"),
+        (REVISIONS, "team_server/revisions.json", "0.CommitMessage"),
+        (REVISIONS, "team_server/revisions.json", "0.Date"),
+        (REVISIONS, "team_server/revisions.json", "0.Author"),
+        (REVISIONS, "team_server/revisions.json", "0.MendixVersion"),
+        (REPOSITORY, "app_repository/repository.json", "url"),
+        (BRANCH, "app_repository/branch.json", "latestCommit"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.author"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.author.name"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.author.email"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.date"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.message"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.mendixVersion"),
+        (BRANCH, "app_repository/branch.json", "latestCommit.relatedStories"),
+        (COMMITS, "app_repository/commits.json", "cursors.first"),
+        (COMMITS, "app_repository/commits.json", "cursors.prev"),
+        (COMMITS, "app_repository/commits.json", "cursors.next"),
+        (COMMITS, "app_repository/commits.json", "cursors.last"),
+    ],
+)
+def test_absent_and_null_are_the_same(read, sample, call, sample_name, field):
+    """And neither spoils what stands beside it."""
+    found = []
+    for change in (dict.pop, dict.__setitem__):
+        answer = json.loads(sample(sample_name))
+        *way, name = field.split(".")
+        holder = answer
+        for step in way:
+            holder = holder[int(step) if step.isdigit() else step]
+        change(holder, name, None)
+        found.append(read(call, answer))
+
+    assert found[0] == found[1]
+    if field != "LatestTaggedVersion":
+        assert found[0] != read(call, sample(sample_name))
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "pick", "expected"),
+    [
+        (OLD_BRANCH, {"Name": "x", "LatestTaggedVersion": "1.4.2.63"}, "latest_tagged_version", "1.4.2.63"),
+        (OLD_BRANCH, {"Name": "x", "LatestTaggedVersion": ""}, "latest_tagged_version", ""),
+        (OLD_BRANCH, {"Name": "x", "LatestRevisionNumber": 2**40}, "latest_revision_number", 2**40),
+        (
+            OLD_BRANCH,
+            {"Name": "x", "LatestRevisionMendixVersion": "8.18.5.18651"},
+            "latest_revision_mendix_version",
+            "8.18.5.18651",
+        ),
+        (REPOSITORY, {"appId": "x", "type": "hg"}, "type", "hg"),
+        (REPOSITORY, {"appId": "x", "type": "git", "url": "https://git.example/x.git"}, "type", "git"),
+        (BRANCH, {"name": "branches/größe"}, "name", "branches/größe"),
+        (BRANCH, {"name": "x", "latestCommit": {"id": HASH}}, "latest_commit.id", HASH),
+        (
+            BRANCH,
+            {"name": "x", "latestCommit": {"id": "1", "mendixVersion": "9.24.0"}},
+            "latest_commit.mendix_version",
+            "9.24.0",
+        ),
+        (BRANCH, {"name": "x", "latestCommit": {"id": "1", "message": ""}}, "latest_commit.message", ""),
+        (
+            BRANCH,
+            {"name": "x", "latestCommit": {"id": "1", "relatedStories": []}},
+            "latest_commit.related_stories",
+            (),
+        ),
+    ],
+)
+def test_a_field_of_a_branch_may_be_odd(read, call, answer, pick, expected):
+    assert operator.attrgetter(pick)(read(call, answer)) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (OLD_BRANCH, {"Name": "trunk"}),
+        (OLD_BRANCHES, [{"Name": "trunk"}]),
+        (REVISIONS, [{"Number": 9}]),
+        (REPOSITORY, {"appId": "x", "type": "git"}),
+        (BRANCH, {"name": "main", "latestCommit": {"id": "1", "author": {}, "relatedStories": [{"id": "7"}]}}),
+        (BRANCHES, {"items": [{"name": "main"}], "cursors": {"next": "x"}}),
+        (COMMITS, {"items": [{"id": "1"}], "cursors": {}}),
+    ],
+)
+def test_unknown_keys_are_ignored_at_any_depth(read, call, answer):
+    assert read(call, with_more(answer)) == read(call, answer)
+
+
+def with_more(answer):
+    if isinstance(answer, dict):
+        return {**{name: with_more(value) for name, value in answer.items()}, "More": {"a": [1]}, "more": None}
+    return [with_more(value) for value in answer] if isinstance(answer, list) else answer
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "pick"),
+    [
+        (GET, lambda date: {**LEAST, "CreationDate": date}, lambda package: package.creation_date),
+        (REVISIONS, lambda date: [{"Number": 9, "Date": date}], lambda revisions: revisions[0].date),
+        (COMMITS, lambda date: {"items": [{"id": "1", "date": date}]}, lambda page: page.items[0].date),
+    ],
+    ids=["package", "revision", "commit"],
+)
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         (1404739654045, pendulum.datetime(2014, 7, 7, 13, 27, 34, 45000)),
         (1404739654045.0, pendulum.datetime(2014, 7, 7, 13, 27, 34, 45000)),
         (0, pendulum.datetime(1970, 1, 1)),
         ("2014-07-07T13:27:34.045Z", pendulum.datetime(2014, 7, 7, 13, 27, 34, 45000)),
+        ("2014-07-07T13:27:34.045678901Z", pendulum.datetime(2014, 7, 7, 13, 27, 34, 45678)),
         ("2014-07-07T15:27:34+02:00", pendulum.datetime(2014, 7, 7, 13, 27, 34)),
         ("2014-07-07T13:27:34", pendulum.datetime(2014, 7, 7, 13, 27, 34)),
         ("2014-07-07", pendulum.datetime(2014, 7, 7)),
     ],
 )
-def test_dates_are_timezone_aware(send, wire, value, expected):
-    wire.answer({**LEAST, "CreationDate": value})
-
-    found = send(GET).creation_date
+def test_dates_are_timezone_aware(read, call, answer, pick, value, expected):
+    found = pick(read(call, answer(value)))
 
     assert isinstance(found, pendulum.DateTime)
     assert found == expected
@@ -145,6 +301,40 @@ def test_a_success_that_cannot_be_read(send, wire, answer):
     assert message.startswith("GET /api/1/apps/calc/packages/b3d14e53: HTTP 200, but the body")
     assert f"({len(answer)} bytes, application/json)" in message
     assert "may have carried it out" not in message
+    assert "canary" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "says"),
+    [
+        (OLD_BRANCH, {"DisplayName": CANARY}, "`Name`"),
+        (OLD_BRANCH, [{"Name": CANARY}], "Expected `object`"),
+        (OLD_BRANCH, {"Name": "x", "LatestRevisionNumber": CANARY}, "$.LatestRevisionNumber"),
+        (OLD_BRANCHES, {"Name": CANARY}, "Expected `array`"),
+        (OLD_BRANCHES, [{"Name": "trunk"}, {"DisplayName": CANARY}], "$[1]"),
+        (REVISIONS, [{"Number": None, "Author": CANARY}], "$[0].Number"),
+        (REVISIONS, [{"Number": HASH}], "$[0].Number"),
+        (REVISIONS, [{"Number": 9, "Date": CANARY}], "$[0].Date"),
+        (REPOSITORY, {"appId": CANARY}, "`type`"),
+        (REPOSITORY, {"type": "git", "url": CANARY}, "`appId`"),
+        (BRANCH, {"latestCommit": {"id": CANARY}}, "`name`"),
+        (BRANCH, {"name": "x", "latestCommit": {"message": CANARY}}, "$.latestCommit"),
+        (BRANCH, {"name": "x", "latestCommit": {"id": "1", "date": CANARY}}, "$.latestCommit.date"),
+        (BRANCHES, [{"name": CANARY}], "Expected `object`"),
+        (BRANCHES, {"cursors": {"first": CANARY}}, "`items`"),
+        (COMMITS, {"items": [{"id": 42, "message": CANARY}]}, "$.items[0].id"),
+        (COMMITS, b"<html>" + CANARY.encode(), "malformed"),
+        (COMMITS, b"", "truncated"),
+    ],
+)
+def test_branches_and_commits_that_cannot_be_read(read, call, answer, says):
+    with pytest.raises(MalformedResponseError) as raised:
+        read(call, answer, Content_Type="application/json; charset=utf-8")
+
+    error = raised.value
+    assert (error.status, error.transient) == (200, True)
+    assert str(error).startswith(f"{call}: HTTP 200, but the body (")
+    assert says in str(error)
     assert "canary" not in "".join(traceback.format_exception(error))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_mendix.api import build, deploy
+from airflow_provider_mendix.api import app_repository, build, deploy, team_server
+from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.errors import (
     AppNotFoundError,
+    BranchNotFoundError,
     BuildFailedError,
     BuildNotSucceededError,
     ForbiddenError,
@@ -26,49 +29,79 @@ from airflow_provider_mendix.api.errors import (
     UnauthorizedError,
 )
 
+TOKEN = "7LJE-token-that-nobody-may-see"
 PACKAGE_ID = "b3d14e53-2654-4534-b374-9179a69ef3cf"
+PROJECT_ID = "c0af1725-edae-4345-aea7-2f94f7760e33"
 LIST = build.list_packages("calc")
 GET = build.get_package("calc", PACKAGE_ID)
 DELETE = build.delete_package("calc", PACKAGE_ID)
 DOWNLOAD = build.download_package("calc", PACKAGE_ID)
 START = build.start_build("calc", revision=63, version="2.5.4")
 GET_APP = deploy.get_app("calc")
+BRANCHES = team_server.list_branches("calc")
+BRANCH = team_server.get_branch("calc", "statistical functions")
+REVISIONS = team_server.list_revisions("calc", "branches/development")
+COMMITS = app_repository.list_commits(PROJECT_ID, "main")
+REPOSITORY_CALLS = (
+    app_repository.get_repository(PROJECT_ID),
+    app_repository.list_branches(PROJECT_ID),
+    app_repository.get_branch(PROJECT_ID, "branches/development"),
+    COMMITS,
+)
 
 LIST_PATH = "/api/1/apps/calc/packages"
 PATH = f"{LIST_PATH}/{PACKAGE_ID}"
+BRANCHES_PATH = "/api/1/apps/calc/branches"
+BRANCH_PATH = f"{BRANCHES_PATH}/statistical%20functions"
+REVISIONS_PATH = f"{BRANCHES_PATH}/branches%2Fdevelopment/revisions"
 MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 
 def refused(send, call) -> MendixError:
+    """Send a call from an account that has both kinds of credentials, whichever host it is for."""
+    base_url = send.account.base_urls[Host.DEPLOY]
     with pytest.raises(MendixError) as raised:
-        send(call)
+        send(call, personal_access_token=TOKEN, base_urls=dict.fromkeys(Host, base_url))
     return raised.value
+
+
+def shown(error: MendixError) -> str:
+    """All that a log could show of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error) + str(error.to_json())
 
 
 @pytest.mark.parametrize(
     ("call", "request_line", "status", "answer", "kind"),
     [
-        (LIST, f"GET {LIST_PATH}", 400, "invalid_appid", InvalidRequestError),
-        (GET, f"GET {PATH}", 400, "invalid_parameters_package", InvalidRequestError),
-        (GET, f"GET {PATH}", 404, "package_not_found", PackageNotFoundError),
-        (DELETE, f"DELETE {PATH}", 400, "invalid_parameters_package", InvalidRequestError),
-        (DELETE, f"DELETE {PATH}", 404, "package_not_found", PackageNotFoundError),
-        (DELETE, f"DELETE {PATH}", 409, "package_in_use", PackageInUseError),
-        (DOWNLOAD, f"GET {PATH}/download", 400, "invalid_parameters_package", InvalidRequestError),
-        (DOWNLOAD, f"GET {PATH}/download", 404, "package_not_found", PackageNotFoundError),
-        (DOWNLOAD, f"GET {PATH}/download", 500, "build_not_succeeded", BuildNotSucceededError),
-        (START, f"POST {LIST_PATH}", 400, "invalid_appid", InvalidRequestError),
-        (START, f"POST {LIST_PATH}", 400, "invalid_parameters_start", InvalidRequestError),
-        (START, f"POST {LIST_PATH}", 400, "invalid_version", InvalidRequestError),
-        (START, f"POST {LIST_PATH}", 404, "app_not_found", AppNotFoundError),
-        (START, f"POST {LIST_PATH}", 500, "build_failed", BuildFailedError),
-        (GET_APP, "GET /api/1/apps/calc", 400, "invalid_appid", InvalidRequestError),
-        (GET_APP, "GET /api/1/apps/calc", 404, "app_not_found", AppNotFoundError),
+        (LIST, f"GET {LIST_PATH}", 400, "build/invalid_appid", InvalidRequestError),
+        (GET, f"GET {PATH}", 400, "build/invalid_parameters_package", InvalidRequestError),
+        (GET, f"GET {PATH}", 404, "build/package_not_found", PackageNotFoundError),
+        (DELETE, f"DELETE {PATH}", 400, "build/invalid_parameters_package", InvalidRequestError),
+        (DELETE, f"DELETE {PATH}", 404, "build/package_not_found", PackageNotFoundError),
+        (DELETE, f"DELETE {PATH}", 409, "build/package_in_use", PackageInUseError),
+        (DOWNLOAD, f"GET {PATH}/download", 400, "build/invalid_parameters_package", InvalidRequestError),
+        (DOWNLOAD, f"GET {PATH}/download", 404, "build/package_not_found", PackageNotFoundError),
+        (DOWNLOAD, f"GET {PATH}/download", 500, "build/build_not_succeeded", BuildNotSucceededError),
+        (START, f"POST {LIST_PATH}", 400, "build/invalid_appid", InvalidRequestError),
+        (START, f"POST {LIST_PATH}", 400, "build/invalid_parameters_start", InvalidRequestError),
+        (START, f"POST {LIST_PATH}", 400, "build/invalid_version", InvalidRequestError),
+        (START, f"POST {LIST_PATH}", 404, "build/app_not_found", AppNotFoundError),
+        (START, f"POST {LIST_PATH}", 500, "build/build_failed", BuildFailedError),
+        (GET_APP, "GET /api/1/apps/calc", 400, "deploy/invalid_appid", InvalidRequestError),
+        (GET_APP, "GET /api/1/apps/calc", 404, "deploy/app_not_found", AppNotFoundError),
+        (BRANCHES, f"GET {BRANCHES_PATH}", 400, "team_server/invalid_appid", InvalidRequestError),
+        (BRANCHES, f"GET {BRANCHES_PATH}", 404, "team_server/app_not_found", AppNotFoundError),
+        (BRANCH, f"GET {BRANCH_PATH}", 400, "team_server/invalid_appid", InvalidRequestError),
+        (BRANCH, f"GET {BRANCH_PATH}", 404, "team_server/app_not_found", AppNotFoundError),
+        (BRANCH, f"GET {BRANCH_PATH}", 404, "team_server/branch_not_found", BranchNotFoundError),
+        (REVISIONS, f"GET {REVISIONS_PATH}", 400, "team_server/invalid_appid", InvalidRequestError),
+        (REVISIONS, f"GET {REVISIONS_PATH}", 404, "team_server/app_not_found", AppNotFoundError),
+        (REVISIONS, f"GET {REVISIONS_PATH}", 404, "team_server/branch_not_found", BranchNotFoundError),
     ],
 )
 def test_documented_code(send, wire, sample, call, request_line, status, answer, kind):
-    body = sample(f"build/error_{answer}.json")
+    body = sample("{}/error_{}.json".format(*answer.split("/")))
     documented = json.loads(body)
     wire.answer(body, status)
 
@@ -84,6 +117,64 @@ def test_documented_code(send, wire, sample, call, request_line, status, answer,
     assert message.endswith(kind.advice)
 
 
+@pytest.mark.parametrize("call", REPOSITORY_CALLS, ids=str)
+@pytest.mark.parametrize(
+    ("status", "kind", "transient", "advice"),
+    [
+        (400, InvalidRequestError, False, "Check the branch, and that the project's UUID is the App ID"),
+        (
+            401,
+            UnauthorizedError,
+            False,
+            "Check the personal access token of the connection: Mendix does not know it",
+        ),
+        (403, ForbiddenError, False, "Check that the personal access token of the connection has the scope"),
+        (404, NotFoundError, False, "Mendix does not say whether the repository or the branch is missing"),
+        (500, ServiceUnavailableError, True, None),
+    ],
+)
+def test_documented_status_of_the_repository(send, wire, sample, call, status, kind, transient, advice):
+    """Mendix documents these statuses and the code RS400; that the others are called alike is inferred."""
+    body = sample(f"app_repository/error_rs{status}.json")
+    wire.answer(body, status, Content_Type="application/json; charset=utf-8")
+
+    error = refused(send, call)
+
+    assert type(error) is kind
+    assert (error.status, error.code, error.transient) == (status, f"RS{status}", transient)
+    said = f"{call}: HTTP {status} RS{status}: {json.loads(body)['errorMessage']}."
+    assert str(error).startswith(f"{said} {advice}" if advice else said)
+    assert advice or str(error) == said
+    assert "API key" not in str(error)
+    assert "subdomain" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code", "transient"),
+    [
+        (400, b"", InvalidRequestError, None, False),
+        (404, HTML, NotFoundError, None, False),
+        (404, {"errorCode": "SOMETHING_NEW"}, NotFoundError, "SOMETHING_NEW", False),
+        (429, {"errorCode": "RS429"}, RateLimitedError, "RS429", True),
+        (500, b"", ServiceUnavailableError, None, True),
+        (500, HTML, ServiceUnavailableError, None, True),
+        (500, {"errorMessage": "Something went wrong"}, ServiceUnavailableError, None, True),
+        (500, {"errorCode": "rs500 "}, ServiceUnavailableError, "RS500", True),
+        (502, HTML, ServiceUnavailableError, None, True),
+        (503, {"errorCode": "RS503"}, ServiceUnavailableError, "RS503", True),
+        (504, b"", ServiceUnavailableError, None, True),
+    ],
+)
+def test_classification_of_the_repository(send, wire, status, body, kind, code, transient):
+    wire.answer(body, status)
+
+    error = refused(send, COMMITS)
+
+    assert type(error) is kind
+    assert (error.status, error.code, error.transient) == (status, code, transient)
+    assert MAY_HAVE_HAPPENED not in str(error)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code", "transient"),
     [
@@ -92,6 +183,7 @@ def test_documented_code(send, wire, sample, call, request_line, status, answer,
         (503, {"errorCode": "BUILD_FAILED"}, BuildFailedError, "BUILD_FAILED", False),
         (400, {"errorCode": "PACKAGE_NOT_FOUND"}, PackageNotFoundError, "PACKAGE_NOT_FOUND", False),
         (500, {"errorCode": "SERVICE_UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
+        (500, {"errorCode": "RS500"}, ServiceUnavailableError, "RS500", True),
         (503, {"errorCode": "SERVICE UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
         (500, {"errorCode": " Service Unavailable "}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
         # Then the status.
@@ -99,7 +191,7 @@ def test_documented_code(send, wire, sample, call, request_line, status, answer,
         (400, {"errorMessage": "No."}, InvalidRequestError, None, False),
         (400, {"errorCode": "SOMETHING_NEW"}, InvalidRequestError, "SOMETHING_NEW", False),
         (404, b"", NotFoundError, None, False),
-        (404, {"errorCode": "BRANCH_NOT_FOUND"}, NotFoundError, "BRANCH_NOT_FOUND", False),
+        (404, {"errorCode": "BRANCH_NOT_FOUND"}, BranchNotFoundError, "BRANCH_NOT_FOUND", False),
         (408, b"", ServiceUnavailableError, None, True),
         (429, b"", RateLimitedError, None, True),
         (502, HTML, ServiceUnavailableError, None, True),
@@ -184,17 +276,38 @@ def test_a_call_that_only_reads_leaves_no_doubt(send, wire):
     assert str(refused(send, LIST)) == f"GET {LIST_PATH}: HTTP 503."
 
 
+@pytest.mark.parametrize("call", [LIST, GET_APP, REVISIONS], ids=str)
 @pytest.mark.parametrize(("status", "kind"), [(401, UnauthorizedError), (403, ForbiddenError)])
 @pytest.mark.parametrize("body", [b"", HTML, {"errorCode": "NO_ACCESS", "errorMessage": "Not for you."}])
-def test_refused_credentials_name_the_permission(send, wire, status, kind, body):
+def test_a_refused_key_is_named_with_its_permission(send, wire, call, status, kind, body):
     wire.answer(body, status)
 
-    error = refused(send, LIST)
+    error = refused(send, call)
 
     assert type(error) is kind
     assert error.transient is False
+    assert "Check the user name and the API key of the connection" in str(error)
     assert "'API Rights'" in str(error)
     assert "Permissions tab" in str(error)
+    assert "mx:" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [(401, UnauthorizedError, "revoked"), (403, ForbiddenError, "mx:modelrepository:repo:read")],
+)
+@pytest.mark.parametrize("body", [b"", HTML, {"errorCode": "NO_ACCESS", "errorMessage": "Not for you."}])
+def test_a_refused_token_is_named_with_its_scope(send, wire, status, kind, says, body):
+    wire.answer(body, status)
+
+    error = refused(send, COMMITS)
+
+    assert type(error) is kind
+    assert error.transient is False
+    assert "the personal access token of the connection" in str(error)
+    assert says in str(error)
+    assert "API key" not in str(error)
+    assert "API Rights" not in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -254,19 +367,28 @@ def test_a_long_error_message_is_shortened(send, wire):
     assert len(error.code) == 60
 
 
-@pytest.mark.parametrize("body", ["json", "text"])
-def test_credentials_that_the_server_repeats_are_taken_out(send, wire, body):
-    said = f"The key {send.account.api_key} and the token pat-1 are unknown."
-    wire.answer({"errorMessage": said} if body == "json" else said.encode(), 401)
+@pytest.mark.parametrize("call", [LIST, COMMITS], ids=str)
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 500])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda said: {"errorMessage": said},
+        lambda said: {"errorCode": said, "errorMessage": said},
+        lambda said: said.encode(),
+    ],
+    ids=["message", "code", "text"],
+)
+def test_credentials_that_the_server_repeats_are_taken_out(send, wire, call, status, place):
+    wire.answer(place(f"The key {send.account.api_key} and the token {TOKEN} are unknown."), status)
 
-    with pytest.raises(UnauthorizedError) as raised:
-        send(LIST, personal_access_token="pat-1")
+    error = refused(send, call)
 
-    assert "The key *** and the token *** are unknown." in str(raised.value)
-    assert send.account.api_key not in str(raised.value.to_json())
+    assert ("The key *** and the token *** are unknown." in str(error)) == (status != 302)
+    assert send.account.api_key not in shown(error)
+    assert TOKEN not in shown(error)
 
 
-@pytest.mark.parametrize("call", [LIST, START, DELETE], ids=str)
+@pytest.mark.parametrize("call", [LIST, START, DELETE, COMMITS], ids=str)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(send, wire, file_host, call, status):
     wire.answer(b"", status, Location=f"{file_host.url}/elsewhere?sig=canary")

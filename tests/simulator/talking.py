@@ -11,6 +11,9 @@ from airflow_provider_mendix.simulator import Options, Platform, Reply, Request
 
 USER, KEY = "ana@example.com", "s3cr3t-key-of-ana"
 AUTH = {"mendix-username": USER, "mendix-apikey": KEY}
+TOKEN = "t0k3n-of-ana-for-repositories"
+TOKEN_AUTH = {"authorization": f"MxToken {TOKEN}"}
+PROJECT = "7c1e0d5e-7d1f-4f4c-9f36-0a4c1d2e3f40"
 START = {"Branch": "main", "Revision": "9f3ab2c1d4e5f60718293a4b5c6d7e8f90123456", "Version": "1.4.2"}
 
 
@@ -21,12 +24,17 @@ class Talk:
         self.clock = ManualClock()
         self.platform = Platform(self.clock, options=options)
         self.platform.add_account(USER, KEY, display_name="Ana Dev")
-        self.platform.add_app("shop", project_id="7c1e0d5e-7d1f-4f4c-9f36-0a4c1d2e3f40")
+        self.platform.add_app("shop", project_id=PROJECT)
+        self.platform.add_personal_access_token(TOKEN)
 
     def api(self, method: str, target: str, body: Any = None, headers: dict[str, str] = AUTH) -> Reply:
         path, _, query = target.partition("?")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return self.platform.handle(Request("api", method, path, dict(parse_qsl(query)), headers, raw))
+
+    def repository(self, target: str, headers: dict[str, str] = TOKEN_AUTH) -> Reply:
+        path, _, query = target.partition("?")
+        return self.platform.handle(Request("repository", "GET", path, dict(parse_qsl(query)), headers))
 
     def json(self, method: str, target: str, body: Any = None) -> Any:
         reply = self.api(method, target, body)

@@ -19,7 +19,7 @@ from airflow_provider_mendix.simulator import Ending, InvalidFaultError, Options
 from airflow_provider_mendix.simulator.faults import BadGateway, RateLimited
 from airflow_provider_mendix.simulator.injector import KINDS
 
-from .talking import AUTH, KEY, START, USER
+from .talking import AUTH, KEY, PROJECT, START, USER
 
 PACKAGES = "/api/1/apps/shop/packages"
 
@@ -68,6 +68,26 @@ def test_which_requests(talk, faults, on, met):
     faults.add("bad_gateway", on=on, times=None)
     seen = statuses(talk, "GET /api/1/apps", f"GET {PACKAGES}", "GET /api/1/apps/plan")
     assert [*seen, talk.api("POST", PACKAGES, START).status] == met
+
+
+def test_each_host_alone(talk, faults):
+    info = f"/v1/repositories/{PROJECT}/info"
+    with faults.add("bad_gateway", on="repository", times=None):
+        assert (talk.repository(info).status, talk.api("GET", "/api/1/apps").status) == (502, 200)
+    with faults.add("bad_gateway", on="api", times=None):
+        assert (talk.repository(info).status, talk.api("GET", "/api/1/apps").status) == (200, 502)
+    with faults.add("bad_gateway", on="get_repository", times=None) as fault:
+        assert (talk.repository(info).status, talk.repository("/api/1/apps").status) == (502, 501)
+    assert fault.struck == 1
+
+
+@pytest.mark.parametrize("name", ["truncated_json", "empty_body"])
+def test_broken_json_of_a_repository(talk, faults, name):
+    faults.add(name, on="repository")
+    info = f"/v1/repositories/{PROJECT}/info"
+    broken, whole = talk.repository(info), talk.repository(info)
+    assert len(broken.body) < len(whole.body)
+    assert talk.platform.journal[0].faults == (name,)
 
 
 def test_unknown_routes_stay_loud(talk, faults):

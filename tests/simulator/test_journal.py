@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .talking import AUTH, KEY, START
+from .talking import AUTH, KEY, PROJECT, START, TOKEN
 
 
 def test_what_is_written_down(talk):
@@ -49,13 +49,27 @@ def test_picking(talk):
     assert [entry.status for entry in pick("GET", host="files")] == [200]
 
 
+def test_each_host_has_its_name(talk):
+    talk.api("GET", "/api/1/apps")
+    talk.repository(f"/v1/repositories/{PROJECT}/info")
+    asked = talk.platform.journal[-1]
+    assert [entry.host for entry in talk.platform.journal] == ["api", "repository"]
+    assert (asked.path, asked.status, asked.headers) == (
+        f"/v1/repositories/{PROJECT}/info",
+        200,
+        ("authorization",),
+    )
+
+
 def test_it_holds_no_secret(talk):
     package_id = talk.platform.add_package("shop", version="1.0.0", revision="63")
     link = talk.link(package_id)
     talk.file(link)
+    talk.repository(f"/v1/repositories/{PROJECT}/info")
     talk.file(link, headers=AUTH)
     written = msgspec.json.encode(talk.platform.journal).decode() + repr(talk.platform.journal)
     assert KEY not in written
+    assert TOKEN not in written
     assert link.partition("signature=")[2] not in written
     assert talk.platform.journal[-1].query["signature"] == "***"
     assert talk.platform.journal[-1].headers == ("mendix-apikey", "mendix-username")

@@ -7,11 +7,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import requests
 
-from airflow_provider_mendix.api import build
+from airflow_provider_mendix.api import app_repository, build, deploy, team_server
 from airflow_provider_mendix.api.account import Account, base_url
 from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
@@ -26,7 +27,7 @@ def run(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def connection(process: subprocess.Popen[str]) -> dict[str, str]:
+def connection(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     for line in process.stdout:
         words = shlex.split(line) if line.startswith("export ") else []
@@ -35,20 +36,34 @@ def connection(process: subprocess.Popen[str]) -> dict[str, str]:
     raise AssertionError(process.communicate())
 
 
+def account_of(found: dict[str, Any]) -> Account:
+    return Account(
+        username=found["login"],
+        api_key=found["password"],
+        personal_access_token=found["extra"]["personal_access_token"],
+        base_urls={
+            Host.DEPLOY: base_url(found["host"]),
+            Host.REPOSITORY: base_url(found["extra"]["repository_url"]),
+        },
+    )
+
+
+def project(mendix: MendixClient, app_id: str) -> str:
+    return mendix.send(deploy.get_app(app_id)).project_id
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop(number):
     process = run("--app", "plan", "--seconds", "0", "--package-size", "5000", "--with-old-package")
     try:
         found = connection(process)
         assert found["conn_type"] == "mendix"
-        account = Account(
-            username=found["login"],
-            api_key=found["password"],
-            base_urls={Host.DEPLOY: base_url(found["host"])},
-        )
+        account = account_of(found)
         with MendixClient(account) as mendix:
-            assert [package.version for package in mendix.send(build.list_packages("plan"))] == ["0.9.0.5f0c9e1a"]
-            started = mendix.send(build.start_build("plan", revision="9f3ab2c1", version="1.0.0"))
+            newest, first = mendix.send(app_repository.list_commits(project(mendix, "plan"), "main")).items
+            version = f"0.9.0.{first.id[:8]}"
+            assert [package.version for package in mendix.send(build.list_packages("plan"))] == [version]
+            started = mendix.send(build.start_build("plan", revision=newest.id, version="1.0.0"))
             package = mendix.send(build.get_package("plan", started.package_id))
             assert (package.status, package.size) == ("Succeeded", 5000)
     finally:
@@ -66,6 +81,25 @@ def test_user_key_and_ending():
         with MendixClient(account) as mendix:
             started = mendix.send(build.start_build("shop", revision="9f3ab2c1", version="1.0.0"))
             assert mendix.send(build.get_package("shop", started.package_id)).status == "Queued"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_several_apps_with_svn_and_another_token():
+    process = run(
+        "--app", "plan", "--app", "stock", "--repository", "svn", "--personal-access-token", "it's a token"
+    )
+    try:
+        found = connection(process)
+        assert found["extra"]["personal_access_token"] == "it's a token"
+        with MendixClient(account_of(found)) as mendix:
+            assert [app.app_id for app in mendix.send(deploy.list_apps())] == ["plan", "stock"]
+            for app_id in ("plan", "stock"):
+                assert mendix.send(app_repository.get_repository(project(mendix, app_id))).type == "svn"
+                (trunk,) = mendix.send(team_server.list_branches(app_id))
+                assert (trunk.name, trunk.latest_revision_number) == ("trunk", 1)
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -91,7 +125,7 @@ def test_taken_port_is_said_in_words():
         _, complaints = second.communicate(timeout=30)
         assert second.returncode == 1
         assert complaints.startswith("Cannot listen: ")
-        assert "--port" in complaints
+        assert all(option in complaints for option in ("--port", "--files-port", "--repository-port"))
     finally:
         first.terminate()
         first.communicate(timeout=30)

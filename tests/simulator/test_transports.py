@@ -10,11 +10,12 @@ import pytest
 import requests
 import requests_mock
 
-from airflow_provider_mendix.api import build, deploy
+from airflow_provider_mendix.api import app_repository, build, deploy, team_server
 from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.errors import (
+    BranchNotFoundError,
     BuildNotSucceededError,
     MendixResponseError,
     PackageInUseError,
@@ -23,7 +24,7 @@ from airflow_provider_mendix.api.errors import (
 )
 from airflow_provider_mendix.simulator import Ending, Options, Server, install
 
-from .talking import AUTH, KEY, START, USER, Talk
+from .talking import AUTH, KEY, PROJECT, START, TOKEN, TOKEN_AUTH, USER, Talk
 
 
 @pytest.fixture
@@ -32,8 +33,9 @@ def server(talk):
         yield running
 
 
-def client(base_url: str, api_key: str = KEY) -> MendixClient:
-    return MendixClient(Account(username=USER, api_key=api_key, base_urls={Host.DEPLOY: base_url}))
+def client(base_url: str, api_key: str = KEY, repository_url: str = Host.REPOSITORY.value) -> MendixClient:
+    base_urls = {Host.DEPLOY: base_url, Host.REPOSITORY: repository_url}
+    return MendixClient(Account(username=USER, api_key=api_key, personal_access_token=TOKEN, base_urls=base_urls))
 
 
 def test_in_process_with_plain_requests(talk):
@@ -104,6 +106,64 @@ def test_our_client_over_loopback(options, tmp_path):
     assert all(not set(AUTH) & set(entry.headers) for entry in talk.platform.journal.requests(host="files"))
 
 
+def read_all(mendix: MendixClient, branch: str) -> list[str]:
+    read, cursor, more = [], None, True
+    while more:
+        page = mendix.send(app_repository.list_commits(PROJECT, branch, cursor=cursor, limit=20))
+        read += [commit.id for commit in page.items]
+        cursor = page.cursors.next
+        more = cursor is not None
+    return read
+
+
+@pytest.mark.parametrize("branch", ["main", "branches/release 1/ünder%2F+"])
+def test_repositories_by_our_client_over_both(talk, branch):
+    for _ in range(44):
+        talk.platform.push("shop", branch=branch)
+    expected = [commit.id for commit in talk.platform.commits("shop", branch)]
+    assert len(expected) == 45
+    with Server(talk.platform) as server, client(server.api_url, repository_url=server.repository_url) as mendix:
+        assert read_all(mendix, branch) == expected
+        assert mendix.send(app_repository.get_branch(PROJECT, branch)).latest_commit.id == expected[0]
+    with requests_mock.Mocker() as mocker, client(Host.DEPLOY.value) as mendix:
+        install(talk.platform, mocker)
+        assert read_all(mendix, branch) == expected
+    with requests_mock.Mocker() as mocker:
+        install(talk.platform, mocker, api_url="https://a.example", repository_url="https://b.example")
+        with client("https://a.example", repository_url="https://b.example") as mendix:
+            assert mendix.send(deploy.get_app("shop")).project_id == PROJECT
+            assert read_all(mendix, branch) == expected
+
+
+def test_team_server_by_our_client(talk):
+    talk.platform.add_app("plan", repository="svn")
+    talk.platform.push("plan", branch="release 1/ünder%2F+", mendix_version=None)
+    with Server(talk.platform) as server, client(server.api_url) as mendix:
+        trunk, branch = mendix.send(team_server.list_branches("plan"))
+        assert (trunk.name, branch.name, branch.latest_revision_number) == ("trunk", "release 1/ünder%2F+", 3)
+        one = mendix.send(team_server.get_branch("plan", f"branches/{branch.name}"))
+        assert one == branch
+        revisions = mendix.send(team_server.list_revisions("plan", f"branches/{branch.name}"))
+        assert [revision.number for revision in revisions] == [1, 2, 3]
+        with pytest.raises(BranchNotFoundError, match="nope"):
+            mendix.send(team_server.get_branch("plan", "nope"))
+
+
+def test_no_host_answers_for_another(server):
+    info = f"/v1/repositories/{PROJECT}/info"
+    headers = {**AUTH, **TOKEN_AUTH}
+    for url, path, status in [
+        (server.repository_url, info, 200),
+        (server.api_url, info, 501),
+        (server.api_url, "/api/1/apps", 200),
+        (server.repository_url, "/api/1/apps", 501),
+        (server.repository_url, "/_simulator/journal", 501),
+    ]:
+        answer = requests.get(url + path, headers=headers)
+        assert answer.status_code == status
+    assert "on its repository host" in answer.text
+
+
 def test_our_client_does_not_retry_an_unknown_route(server):
     with client(server.api_url + "/elsewhere") as mendix, pytest.raises(MendixResponseError) as caught:
         mendix.send(deploy.list_apps())
@@ -138,13 +198,13 @@ def test_many_at_once_lose_nothing(server, talk):
 def test_it_listens_on_loopback_only_and_stops(talk):
     server = Server(talk.platform)
     server.start()
-    api_url, files_url = server.api_url, server.files_url
+    api_url, files_url, repository_url = server.api_url, server.files_url, server.repository_url
     assert api_url.startswith("http://127.0.0.1:")
     assert talk.platform.files_url == files_url
     with requests.Session() as session:
         assert session.get(f"{api_url}/api/1/apps", headers=AUTH).status_code == 200
         server.stop()
-        for url in (api_url, files_url):
+        for url in (api_url, files_url, repository_url):
             with pytest.raises(requests.ConnectionError):
                 session.get(url)
     server.stop()
@@ -203,6 +263,37 @@ def test_control_plane(server, talk):
         assert len(mendix.send(deploy.list_apps())) == 2
 
 
+def test_control_plane_pushes_while_clients_read(server, talk):
+    base = f"{server.api_url}/_simulator"
+    url = f"{server.repository_url}/v1/repositories/{PROJECT}/branches/branches%2Fhotfix"
+    assert requests.get(url, headers=TOKEN_AUTH).status_code == 404
+    wish = {"app_id": "shop", "branch": "hotfix", "message": "mend it", "author": "bob@example.com"}
+    pushed = requests.post(f"{base}/commits", json={**wish, "mendix_version": None}).json()["revision"]
+    latest = requests.get(url, headers=TOKEN_AUTH).json()["latestCommit"]
+    assert (latest["id"], latest["message"], latest["author"]["email"]) == (pushed, "mend it", "bob@example.com")
+    assert "mendixVersion" not in latest
+    second = requests.post(f"{base}/commits", json={"app_id": "shop"}).json()["revision"]
+    assert second == talk.platform.commits("shop")[0].id
+    assert talk.platform.commits("shop")[0].mendix_version
+    assert [entry.path for entry in talk.platform.journal if "_simulator" in entry.path] == []
+
+
+def test_control_plane_gives_and_takes_tokens(server):
+    base = f"{server.api_url}/_simulator"
+    url = f"{server.repository_url}/v1/repositories/{PROJECT}/info"
+    headers = {"Authorization": "MxToken another"}
+
+    def change(action: str, **wish: object) -> tuple[int, int]:
+        answer = requests.post(f"{base}/{action}", json={"token": "another", **wish})
+        assert "another" not in answer.text
+        return answer.status_code, requests.get(url, headers=headers).status_code
+
+    assert change("tokens", scopes=["mx:deployment:read"]) == (200, 403)
+    assert change("tokens") == (200, 200)
+    assert change("revoked-tokens") == (200, 401)
+    assert change("revoked-tokens") == (404, 401)
+
+
 def test_control_plane_says_what_is_wrong(server):
     base = f"{server.api_url}/_simulator"
     lost = requests.get(f"{base}/jornal")
@@ -215,3 +306,7 @@ def test_control_plane_says_what_is_wrong(server):
     unknown = requests.post(f"{base}/packages", json={"app_id": "nope", "version": "1.0.0", "revision": "1"})
     assert unknown.status_code == 404
     assert requests.post(f"{base}/api-key", json={"username": "bob", "api_key": "x"}).status_code == 404
+    assert requests.post(f"{base}/commits", json={"app_id": "nope"}).status_code == 404
+    assert requests.post(f"{base}/commits", json={"app_id": "shop", "brunch": "x"}).status_code == 400
+    impossible = requests.post(f"{base}/commits", json={"app_id": "shop", "branch": "a..b"})
+    assert (impossible.status_code, "a..b" in impossible.text) == (400, True)

@@ -1,0 +1,150 @@
+"""Mendix App Repository API: the repository of an app, its branches and their commits.
+
+Here an app is known by its project's UUID, which Mendix calls App ID, and a personal access token is wanted.
+
+Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+import pendulum
+
+from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+
+T = TypeVar("T")
+
+APP_REPOSITORY_API = Api(
+    name="App Repository API",
+    host=Host.REPOSITORY,
+    prefix="/v1",
+    docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/",
+    advice=(
+        (400, "Check the branch, and that the project's UUID is the App ID that the app's Settings show."),
+        (401, "Check the personal access token of the connection: Mendix does not know it, or it was revoked."),
+        (
+            403,
+            "Check that the personal access token of the connection has the scope mx:modelrepository:repo:read,"
+            " and that its owner is a member of the app's team.",
+        ),
+        (404, "Mendix does not say whether the repository or the branch is missing: check both."),
+    ),
+)
+LARGEST_PAGE = 100
+
+
+class Repository(msgspec.Struct, frozen=True, rename="camel"):
+    """The repository of an app.
+
+    :param app_id: UUID of the project.
+    :param type: ``svn`` or ``git``; others may come.
+    """
+
+    app_id: str
+    type: str
+    url: str | None = None
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who made a commit. With SVN, the name is the e-mail address."""
+
+    name: str | None = None
+    email: str | None = None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """A user story that a commit is about."""
+
+    id: str
+
+
+class Commit(msgspec.Struct, frozen=True, rename="camel"):
+    """A commit.
+
+    :param id: full hash of a Git commit, or number of an SVN revision.
+    :param mendix_version: may have a fourth part, the build number.
+    """
+
+    id: str
+    author: Author | None = None
+    date: pendulum.DateTime | None = None
+    message: str | None = None
+    mendix_version: str | None = None
+    related_stories: tuple[Story, ...] | None = None
+
+
+class Branch(msgspec.Struct, frozen=True, rename="camel"):
+    """A branch and its newest commit."""
+
+    name: str
+    latest_commit: Commit | None = None
+
+
+class Cursors(msgspec.Struct, frozen=True):
+    """Where the other pages are; there is no ``next`` on the last one."""
+
+    first: str | None = None
+    prev: str | None = None
+    next: str | None = None
+    last: str | None = None
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list."""
+
+    items: list[T]
+    cursors: Cursors = Cursors()
+
+
+GET_REPOSITORY = Endpoint[Repository](
+    APP_REPOSITORY_API, "GET", "/repositories/{project_id}/info", returns=Repository, repeatable=True
+)
+LIST_BRANCHES = Endpoint[Page[Branch]](
+    APP_REPOSITORY_API, "GET", "/repositories/{project_id}/branches", returns=Page[Branch], repeatable=True
+)
+GET_BRANCH = Endpoint[Branch](
+    APP_REPOSITORY_API, "GET", "/repositories/{project_id}/branches/{branch}", returns=Branch, repeatable=True
+)
+LIST_COMMITS = Endpoint[Page[Commit]](
+    APP_REPOSITORY_API,
+    "GET",
+    "/repositories/{project_id}/branches/{branch}/commits",
+    returns=Page[Commit],
+    repeatable=True,
+)
+
+
+def get_repository(project_id: str) -> Call[Repository]:
+    """What kind of repository an app has, and where."""
+    return GET_REPOSITORY.call({"project_id": inputs.project_id(project_id)})
+
+
+def list_branches(project_id: str, *, cursor: str | None = None, limit: int = LARGEST_PAGE) -> Call[Page[Branch]]:
+    """One page of the branches."""
+    return LIST_BRANCHES.call({"project_id": inputs.project_id(project_id)}, query=_page(cursor, limit))
+
+
+def get_branch(project_id: str, branch: str) -> Call[Branch]:
+    """One branch.
+
+    :param branch: as the repository spells it; see :func:`airflow_provider_mendix.api.inputs.spellings`.
+    """
+    return GET_BRANCH.call({"project_id": inputs.project_id(project_id), "branch": inputs.spelled_branch(branch)})
+
+
+def list_commits(
+    project_id: str, branch: str, *, cursor: str | None = None, limit: int = LARGEST_PAGE
+) -> Call[Page[Commit]]:
+    """One page of the commits of a branch, newest first.
+
+    :param branch: as the repository spells it.
+    """
+    segments = {"project_id": inputs.project_id(project_id), "branch": inputs.spelled_branch(branch)}
+    return LIST_COMMITS.call(segments, query=_page(cursor, limit))
+
+
+def _page(cursor: str | None, limit: int) -> dict[str, str]:
+    return {"limit": str(limit), **({"cursor": cursor} if cursor else {})}

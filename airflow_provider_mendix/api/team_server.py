@@ -1,0 +1,84 @@
+"""Mendix Team Server API: branches of an app and their newest revisions, by number.
+
+Mendix has deprecated it in favour of the App Repository API. It is here because SVN apps of users without a
+personal access token have nothing else.
+
+Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/
+"""
+
+from __future__ import annotations
+
+import msgspec
+import pendulum
+
+from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+
+TEAM_SERVER_API = Api(
+    name="Team Server API",
+    host=Host.DEPLOY,
+    prefix="/api/1",
+    docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/",
+)
+MOST_REVISIONS = 20
+"""How many revisions one answer has at most; there is no way to ask for older ones."""
+
+
+class Branch(msgspec.Struct, frozen=True, rename="pascal"):
+    """A branch.
+
+    :param name: ``trunk`` for the main line.
+    :param display_name: ``Main line`` for the main line.
+    :param latest_tagged_version: four parts; not documented, but seen in answers.
+    """
+
+    name: str
+    display_name: str | None = None
+    latest_revision_number: int | None = None
+    latest_revision_mendix_version: str | None = None
+    latest_tagged_version: str | None = None
+
+
+class Revision(msgspec.Struct, frozen=True, rename="pascal"):
+    """A revision of a branch.
+
+    :param author: e-mail address of the committer.
+    """
+
+    number: int
+    commit_message: str | None = None
+    date: pendulum.DateTime | None = None
+    author: str | None = None
+    mendix_version: str | None = None
+
+
+LIST_BRANCHES = Endpoint[list[Branch]](
+    TEAM_SERVER_API, "GET", "/apps/{app_id}/branches", returns=list[Branch], repeatable=True
+)
+GET_BRANCH = Endpoint[Branch](
+    TEAM_SERVER_API, "GET", "/apps/{app_id}/branches/{branch}", returns=Branch, repeatable=True
+)
+LIST_REVISIONS = Endpoint[list[Revision]](
+    TEAM_SERVER_API, "GET", "/apps/{app_id}/branches/{branch}/revisions", returns=list[Revision], repeatable=True
+)
+
+
+def list_branches(app_id: str) -> Call[list[Branch]]:
+    """All branches of an app."""
+    return LIST_BRANCHES.call({"app_id": inputs.app_id(app_id)})
+
+
+def get_branch(app_id: str, branch: str) -> Call[Branch]:
+    """One branch.
+
+    :param branch: as the Team Server spells it; see :func:`airflow_provider_mendix.api.inputs.spellings`.
+    """
+    return GET_BRANCH.call({"app_id": inputs.app_id(app_id), "branch": inputs.spelled_branch(branch)})
+
+
+def list_revisions(app_id: str, branch: str) -> Call[list[Revision]]:
+    """The last 20 revisions of a branch, in no particular order.
+
+    :param branch: as the Team Server spells it.
+    """
+    return LIST_REVISIONS.call({"app_id": inputs.app_id(app_id), "branch": inputs.spelled_branch(branch)})
