@@ -10,12 +10,15 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_mendix.api.errors import (
     AppNotFoundError,
+    BranchNotFoundError,
     ForbiddenError,
     InvalidConnectionError,
     InvalidInputError,
     InvalidRequestError,
     MendixError,
     RedirectedError,
+    RevisionAlreadyBuiltError,
+    RevisionNotFoundError,
     UnauthorizedError,
     UnsafeLinkError,
 )
@@ -30,6 +33,9 @@ FINAL_ERRORS = (
     UnauthorizedError,
     ForbiddenError,
     AppNotFoundError,
+    BranchNotFoundError,
+    RevisionAlreadyBuiltError,
+    RevisionNotFoundError,
     RedirectedError,
     UnsafeLinkError,
 )

@@ -58,8 +58,10 @@ def look(hook: MendixHook, watch: Watch, clock: Clock) -> Outcome:
     return outcome
 
 
-def defer(operator: BaseOperator, mendix_conn_id: str, watch: Watch, now: float) -> NoReturn:
-    """Hand a wait over to the triggerer; the operator's ``execute_complete`` gets the event.
+def defer(
+    operator: BaseOperator, mendix_conn_id: str, watch: Watch, now: float, resume: str = "execute_complete"
+) -> NoReturn:
+    """Hand a wait over to the triggerer; the operator's method ``resume`` gets the event.
 
     Airflow's own time-out is only the net under the trigger's, which knows what was last seen.
     """
@@ -75,7 +77,7 @@ def defer(operator: BaseOperator, mendix_conn_id: str, watch: Watch, now: float)
         changed_at=watch.changed_at,
     )
     net = timedelta(seconds=max(0.0, watch.deadline - now) + _TRIGGER_ENDS_FIRST)
-    operator.defer(trigger=trigger, method_name="execute_complete", timeout=net)
+    operator.defer(trigger=trigger, method_name=resume, timeout=net)
 
 
 class MendixWaitingOperator(BaseOperator):
@@ -110,9 +112,10 @@ class MendixWaitingOperator(BaseOperator):
         self.timeout = seconds("timeout", timeout, at_least=1)
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
 
-    def wait_for(self, hook: MendixHook, wait: Wait) -> dict[str, Any]:
+    def wait_for(self, hook: MendixHook, wait: Wait, resume: str = "execute_complete") -> dict[str, Any]:
         """Wait until it is done and give the result; deferred, the task ends here and goes on elsewhere.
 
+        :param resume: name of the method that goes on after a deferred wait.
         :raises MendixError: if the wait ends badly.
         """
         now = self.clock.now()
@@ -127,7 +130,7 @@ class MendixWaitingOperator(BaseOperator):
         )
         while not (outcome := look(hook, watch, self.clock)).done:
             if self.deferrable:
-                defer(self, self.mendix_conn_id, watch, self.clock.now())
+                defer(self, self.mendix_conn_id, watch, self.clock.now(), resume)
             self.clock.sleep(watch.delay(self.clock.now()))
         return outcome.result
 

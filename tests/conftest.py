@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +20,13 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 
+# The exception itself lives elsewhere before Airflow 3.1.
+from airflow.sdk.bases.sensor import AirflowRescheduleException
+
 from airflow_provider_mendix.api.clock import ManualClock
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.sensors.package import MendixPackageSensor
+from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
+from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.simulator.packages import Timeline
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
@@ -30,14 +35,15 @@ from airflow_provider_mendix.waiting import MendixWaitingOperator
 
 USER = "ana@example.com"
 KEY = "key-of-ana-0123456789"
+TOKEN = "token-of-ana-0123456789"
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """Hand one manual clock to whatever waits."""
     clock = ManualClock()
-    for waiting in (MendixHook, MendixWaitingOperator, MendixPackageSensor, MendixWaitTrigger):
-        monkeypatch.setattr(waiting, "clock", clock)
+    for owner in (MendixHook, MendixWaitingOperator, MendixPrunePackagesOperator, MendixSensor, MendixWaitTrigger):
+        monkeypatch.setattr(owner, "clock", clock)
     return clock
 
 
@@ -46,6 +52,7 @@ def platform(clock: ManualClock) -> Platform:
     """A Mendix with one user, and one app whose builds take 90 seconds."""
     platform = Platform(clock)
     platform.add_account(USER, KEY)
+    platform.add_personal_access_token(TOKEN)
     platform.add_app("shop")
     platform.timeline = Timeline(queued=20, building=60, uploading=10)
     return platform
@@ -57,6 +64,19 @@ def server(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
     with Server(platform) as server:
         set_connection(monkeypatch, host=server.api_url)
         yield server
+
+
+@pytest.fixture
+def token(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give that connection a personal access token, which Git apps need."""
+    use_token(monkeypatch, server)
+    return TOKEN
+
+
+def use_token(monkeypatch: pytest.MonkeyPatch, server: Server, token: str = TOKEN, **fields: Any) -> None:
+    """Define the connection `mendix_default` to a server, with a personal access token."""
+    extra = {"personal_access_token": token, "repository_url": server.repository_url}
+    set_connection(monkeypatch, host=server.api_url, extra=extra, **fields)
 
 
 def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "mendix_default", **fields: Any) -> None:
@@ -94,6 +114,37 @@ def run_task(operator: BaseOperator, context: dict[str, Any]) -> Any:
     except TaskDeferred as deferred:
         event = run_trigger(deferred.trigger)
         return operator.resume_execution(deferred.method_name, {"event": event}, context)
+
+
+SENSOR_MODES = ["poke", "reschedule", "deferrable"]
+
+
+@pytest.fixture
+def run_sensor(clock: ManualClock, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run a sensor to its end in any mode; what passes is the simulated clock's time."""
+    airflows = "airflow.sdk.bases.sensor"
+    now = SimpleNamespace(utcnow=lambda: datetime.fromtimestamp(clock.now(), UTC))
+    monkeypatch.setattr(f"{airflows}.time", SimpleNamespace(sleep=clock.sleep, monotonic=clock.now))
+    monkeypatch.setattr(f"{airflows}.timezone", now)
+
+    def run(kind: type[MendixSensor], mode: str, **arguments: Any) -> Any:
+        def sensor() -> MendixSensor:
+            airflows_mode = "poke" if mode == "deferrable" else mode
+            return kind(task_id="wait", deferrable=mode == "deferrable", mode=airflows_mode, **arguments)
+
+        return run_rescheduled(sensor) if mode == "reschedule" else run_task(sensor(), context)
+
+    def run_rescheduled(sensor: Callable[[], MendixSensor]) -> Any:
+        """Each look is a task process of its own, as on a real worker."""
+        began = now.utcnow()
+        context["ti"].get_first_reschedule_date = lambda _: began
+        while True:
+            try:
+                return sensor().execute(context)
+            except AirflowRescheduleException as later:
+                clock.time = later.reschedule_date.timestamp()
+
+    return run
 
 
 def run_trigger(trigger: Any) -> Any:

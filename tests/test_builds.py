@@ -21,8 +21,8 @@ from airflow_provider_mendix.api.errors import (
     RateLimitedError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.builds import LONGEST_DESCRIPTION, Intent, Marker
 from airflow_provider_mendix.failing import FINAL_ERRORS, mendix_retry_policy
+from airflow_provider_mendix.intents import LONGEST_DESCRIPTION, Intent, Marker
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.packages import Ending
 

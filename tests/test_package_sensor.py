@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import (
@@ -11,61 +11,18 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-# The exception itself lives elsewhere before Airflow 3.1.
-from airflow.sdk.bases.sensor import AirflowRescheduleException
-
 from airflow_provider_mendix.api.errors import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.simulator.packages import Ending
 from airflow_provider_mendix.simulator.routes import Reply
 
-from .conftest import USER, run_task
-
-MODES = ["poke", "reschedule", "deferrable"]
+from .conftest import SENSOR_MODES, USER
 
 
 @pytest.fixture
-def run_sensor(clock, context, monkeypatch, server):
-    """Run a sensor to its end in any mode; what passes is the simulated clock's time."""
-    monkeypatch.setattr(
-        "airflow.sdk.bases.sensor.time",
-        SimpleNamespace(sleep=clock.sleep, monotonic=clock.now),
-    )
-
-    def run(mode, **arguments):
-        def sensor():
-            return MendixPackageSensor(
-                task_id="wait",
-                app_id="shop",
-                deferrable=mode == "deferrable",
-                mode="poke" if mode == "deferrable" else mode,
-                **arguments,
-            )
-
-        if mode != "reschedule":
-            return run_task(sensor(), context)
-        return run_rescheduled(sensor)
-
-    def run_rescheduled(sensor):
-        """Each look is a task process of its own, as on a real worker."""
-        from datetime import UTC, datetime
-
-        from airflow.sdk.bases import sensor as module
-
-        began = datetime.fromtimestamp(clock.now(), UTC)
-        monkeypatch.setattr(
-            module,
-            "timezone",
-            SimpleNamespace(utcnow=lambda: datetime.fromtimestamp(clock.now(), UTC)),
-        )
-        context["ti"].get_first_reschedule_date = lambda _: began
-        while True:
-            try:
-                return sensor().execute(context)
-            except AirflowRescheduleException as later:
-                clock.time = later.reschedule_date.timestamp()
-
-    return run
+def run_sensor(run_sensor, server):
+    """Run a package sensor to its end in any mode."""
+    return partial(run_sensor, MendixPackageSensor, app_id="shop")
 
 
 @pytest.fixture
@@ -81,7 +38,7 @@ def build(platform):
     return start
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SENSOR_MODES)
 class TestAllModesAlike:
     def test_success_returns_the_package(self, mode, run_sensor, build, platform):
         package_id = build()

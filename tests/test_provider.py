@@ -97,7 +97,9 @@ import json, sys
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator
 before = set(sys.modules)
 import airflow_provider_mendix.operators.package
+import airflow_provider_mendix.operators.revision
 import airflow_provider_mendix.sensors.package
+import airflow_provider_mendix.sensors.revision
 import airflow_provider_mendix.transfers.mendix_to_object_storage
 print(json.dumps(sorted(set(sys.modules) - before)))
 """

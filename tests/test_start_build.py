@@ -15,7 +15,7 @@ from airflow_provider_mendix.api.errors import (
     WaitTimeoutError,
 )
 from airflow_provider_mendix.api.waits import PackageWait, success_event, wait_to_json
-from airflow_provider_mendix.builds import marker_of
+from airflow_provider_mendix.intents import marker_of
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.packages import Ending
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
@@ -229,7 +229,7 @@ def test_an_omitted_branch_is_not_sent(platform, context):
 
 def test_the_portal_link_gets_its_project_id_and_a_build_does_not_fail_for_want_of_it(platform, context):
     run_task(start_build(wait_for_completion=False), context)
-    assert context["ti"].xcoms == {"mendix_project_id": platform.apps["shop"].project_id}
+    assert context["ti"].xcoms["mendix_project_id"] == platform.apps["shop"].project_id
 
     answer = platform.handle
 
@@ -241,7 +241,7 @@ def test_the_portal_link_gets_its_project_id_and_a_build_does_not_fail_for_want_
     platform.handle = handle
     context["ti"].xcoms.clear()
     assert run_task(start_build(wait_for_completion=False), context) in platform.packages
-    assert context["ti"].xcoms == {}
+    assert "mendix_project_id" not in context["ti"].xcoms
 
 
 @pytest.mark.parametrize(

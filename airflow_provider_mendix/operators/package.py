@@ -1,47 +1,71 @@
-"""Operators for deployment packages: start a build, delete a package."""
+"""Operators for deployment packages: start a build, delete a package, delete the old ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import msgspec
+import pendulum
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
+from airflow_provider_mendix import retention
 from airflow_provider_mendix.api import deploy, inputs
+from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.errors import MendixError, PackageInUseError, PackageNotFoundError
-from airflow_provider_mendix.api.waits import PackageWait
-from airflow_provider_mendix.builds import VISIBLE_WITHIN, Intent, OnClear, find_or_start, marker_of
+from airflow_provider_mendix.api.waits import PackageWait, RoomWait, result_of
+from airflow_provider_mendix.builds import VISIBLE_WITHIN, Build, find_or_start
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.intents import Intent, OnClear, marker_of
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
+from airflow_provider_mendix.targets import Bump, IfExists, Rules
 from airflow_provider_mendix.waiting import MendixWaitingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
+PLAN_KEY = "plan"
+_CHOICES = {
+    "on_clear": ("rebuild", "reattach"),
+    "if_exists": ("rebuild", "reuse", "skip", "fail"),
+    "bump": (None, "patch", "minor", "major"),
+}
 
 
 class MendixStartBuildOperator(MendixWaitingOperator):
     """Start a build; with ``wait_for_completion=True`` (the default) wait until its package is ``Succeeded``.
 
-    The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait.
+    The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. What was
+    chosen is in XCom under ``mendix_build``: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``.
 
     One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
     that finds it waits for that package. A retry after a build that ended as ``Failed`` starts a new one, and so
-    does clearing the task.
+    does clearing the task. The order of what counts is fixed: first a package that carries the task's own marker,
+    then ``if_exists``, then ``max_parallel_builds``, then ``bump``.
 
     Building a Free App also deploys it: that is what Mendix does, and nothing in its answers tells a Free App.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
 
     :param app_id: subdomain of the app, as in ``https://<app_id>.mendixcloud.com``.
-    :param revision: SVN revision number (an ``int`` will do) or Git commit hash, best in full length: Mendix warns
-        that a short hash may time out on a large repository.
+    :param revision: SVN revision number (an ``int`` will do) or Git commit hash; a short hash is sent in full
+        length where the repository can be asked. ``None``: the newest of the branch when the build is started.
     :param version: ``major.minor.patch``; Mendix tags the revision with it and adds the revision as fourth part.
-    :param branch: ``main`` (Git), ``trunk`` (SVN), or another branch with or without ``branches/``. Left out, it
-        is not sent, and Mendix does not document what it builds then. With SVN, Mendix builds the revision even if
-        it is not on the branch.
+    :param bump: instead of a version, the part to raise of the highest version that the app's packages have:
+        ``"patch"``, ``"minor"`` or ``"major"``. Two tasks that bump at the same time may take the same version.
+    :param branch: ``main`` (Git), ``trunk`` (SVN), or another branch with or without ``branches/``. Left out with
+        a revision, it is not sent, and Mendix does not document what it builds then; left out without a revision,
+        it is the main line.
+    :param check_revision: refuse a revision that is not on the branch: with SVN, Mendix would build it in silence.
+    :param if_exists: what to do if a package of the revision (and of the version, if one is given) is there that
+        is not ``Failed``: ``"rebuild"``; ``"reuse"`` it, and wait for it if it is still being built; ``"skip"``
+        the task; or ``"fail"``.
+    :param max_parallel_builds: wait to start the build while so many builds of the app are under way, whoever has
+        started them. Mendix keeps no lock: tasks that look at the same moment may all start.
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
     :param on_clear: what to do when somebody clears the task: ``"rebuild"``, or ``"reattach"`` to a package that
         it has started before, unless that is ``Failed``.
@@ -54,6 +78,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
     :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
         no such app: another try would only meet that again. The reason is its ``__cause__``.
+    :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
     :raises BuildFailedError: if Mendix refuses to build.
     :raises PackageFailedError: if the build ends as ``Failed``.
     :raises WaitTimeoutError: if it is not done in time.
@@ -74,37 +99,60 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         self,
         *,
         app_id: str,
-        revision: str | int,
-        version: str,
+        revision: str | int | None = None,
+        version: str | None = None,
+        bump: Bump | None = None,
         branch: str | None = None,
+        check_revision: bool = True,
         description: str | None = None,
         on_clear: OnClear = "rebuild",
+        if_exists: IfExists = "rebuild",
+        max_parallel_builds: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if on_clear not in ("rebuild", "reattach"):
-            raise ValueError(f"on_clear must be 'rebuild' or 'reattach', not {on_clear!r}.")
+        for name, value in (("on_clear", on_clear), ("if_exists", if_exists), ("bump", bump)):
+            if value not in _CHOICES[name]:
+                raise ValueError(f"{name} must be one of {_CHOICES[name]}, not {value!r}.")
+        if (version is None) == (bump is None):
+            raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
+        if max_parallel_builds is not None and max_parallel_builds < 1:
+            raise ValueError(f"max_parallel_builds must be at least 1, not {max_parallel_builds}.")
         self.app_id = app_id
         self.revision = revision
         self.version = version
+        self.bump = bump
         self.branch = branch
+        self.check_revision = check_revision
         self.description = description
         self.on_clear = on_clear
-        self._as_written = repr([str(value) for value in (app_id, revision, version, branch)])
+        self.if_exists = if_exists
+        self.max_parallel_builds = max_parallel_builds
+        self._as_written = repr([str(value) for value in (app_id, revision, version or bump, branch)])
 
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
         with failing(self):
-            build = find_or_start(hook, self._intent(context), self.clock)
+            build = self._find_or_start(hook, context)
             self._package_id = build.package_id
-            if build.extra:
-                context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
+            self._hand_on(build, context)
             self._keep_project_id(hook, context)
+            if build.is_reused and self.if_exists == "skip":
+                raise AirflowSkipException(
+                    f"Revision {build.target.revision} of app {self.app_id} is built already: package"
+                    f" {build.package_id}."
+                )
             if not self.wait_for_completion:
                 return build.package_id
             appears_by = self.clock.now() + VISIBLE_WITHIN
             return self.finish(self.wait_for(hook, PackageWait(self.app_id, build.package_id, appears_by)))
+
+    def execute_in_room(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Go on after the triggerer has waited for room for the build."""
+        with failing(self):
+            result_of(event)
+        return self.execute(context)
 
     def on_kill(self) -> None:
         """Touch nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
@@ -120,6 +168,25 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         """Give the ``PackageId``."""
         return str(result["package_id"])
 
+    def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
+        intent = self._intent(context)
+        rules = Rules(
+            bump=self.bump,
+            if_exists=self.if_exists,
+            check_revision=self.check_revision,
+            most_at_once=self.max_parallel_builds,
+        )
+        while isinstance(found := find_or_start(hook, intent, rules, self.clock), RoomWait):
+            self.wait_for(hook, found, resume="execute_in_room")
+        return found
+
+    def _hand_on(self, build: Build, context: Context) -> None:
+        target = msgspec.structs.asdict(build.target)
+        values = {"package_id": build.package_id, **target, "is_reused": build.is_reused}
+        context["ti"].xcom_push(key=BUILD_KEY, value=values)
+        if build.extra:
+            context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
+
     def _intent(self, context: Context) -> Intent:
         ti: Any = context["ti"]
         marker = marker_of(context, self._as_written)
@@ -127,8 +194,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         began = context["dag_run"].start_date
         return Intent(
             app_id=inputs.app_id(self.app_id),
-            revision=inputs.revision(self.revision),
-            version=inputs.version(self.version),
+            revision=None if self.revision is None else inputs.revision(self.revision),
+            version=None if self.version is None else inputs.version(self.version),
             branch=None if self.branch is None else inputs.branch(self.branch),
             description=self.description or "",
             marker=marker,
@@ -206,3 +273,80 @@ class MendixDeletePackageOperator(BaseOperator):
             raise AirflowSkipException(f"Package {package_id} of app {self.app_id} is still in use.") from error
         self.log.info("Deleted package %s of app %s.", package_id, self.app_id)
         return {"package_id": package_id, "deleted": True}
+
+
+class MendixPrunePackagesOperator(BaseOperator):
+    """Delete the old packages of an app: retention.
+
+    The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
+    them. The rest goes, ``Failed`` ones too. Where there are fewer than ``keep_last``, nothing goes; and what is
+    still being built or has no date stays in any case.
+
+    Before anything is deleted the plan is logged and put into XCom under ``plan``: ``delete`` (the oldest first)
+    and ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
+
+    A package that an environment uses is never deleted: Mendix refuses that (``PACKAGE_IN_USE``). It is no error
+    here; the task returns which ones they were.
+
+    The task returns ``{"deleted": [ids], "in_use": [ids], "missing": [ids], "kept": n, "dry_run": …}``: what was
+    deleted, what Mendix refused to delete, what was gone already, and how many the plan kept.
+
+    Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
+
+    :param app_id: subdomain of the app.
+    :param keep_last: how many packages that are ``Succeeded`` to keep, at least 1.
+    :param per_branch: keep as many for each branch. A package tells its branch by its name; those that tell none
+        are a group of their own.
+    :param older_than: delete only what is older than this.
+    :param dry_run: make the plan, and delete nothing.
+    :param mendix_conn_id: id of the Airflow connection.
+    :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
+        no such app: another try would only meet that again. The reason is its ``__cause__``.
+    :raises MendixError: if some packages could not be deleted; it names what is done and what is left. Another
+        try goes on with those.
+    """
+
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id")
+    clock: ClassVar[Clock] = SystemClock()
+
+    def __init__(
+        self,
+        *,
+        app_id: str,
+        keep_last: int,
+        per_branch: bool = False,
+        older_than: timedelta | None = None,
+        dry_run: bool = False,
+        mendix_conn_id: str = MendixHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if keep_last < 1:
+            raise ValueError(f"keep_last must be at least 1, not {keep_last}.")
+        if older_than is not None and older_than < timedelta():
+            raise ValueError(f"older_than cannot be negative: {older_than}.")
+        self.app_id = app_id
+        self.keep_last = keep_last
+        self.per_branch = per_branch
+        self.older_than = older_than
+        # `dry_run` itself is a method of every operator.
+        self.is_dry_run = dry_run
+        self.mendix_conn_id = mendix_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """List the packages, decide, tell, and delete."""
+        hook = MendixHook(self.mendix_conn_id)
+        with failing(self):
+            packages = hook.list_packages(self.app_id)
+            now = pendulum.from_timestamp(self.clock.now(), tz="UTC")
+            plan = retention.plan(
+                packages,
+                keep_last=self.keep_last,
+                per_branch=self.per_branch,
+                older_than=self.older_than,
+                now=now,
+            )
+            retention.announce(plan, self.app_id, now)
+            context["ti"].xcom_push(key=PLAN_KEY, value=plan.to_json())
+            done = retention.Done() if self.is_dry_run else retention.carry_out(plan, hook, self.app_id)
+        return {**msgspec.structs.asdict(done), "kept": len(plan.keep), "dry_run": self.is_dry_run}

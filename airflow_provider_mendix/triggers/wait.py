@@ -81,7 +81,7 @@ class MendixWaitTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Touch nothing: Airflow also calls this when it only moves the trigger to another process."""
-        self.log.info("The wait for %s was taken away; what Mendix does goes on.", self.wait.get("package_id"))
+        self.log.info("A wait was taken away: %s. What Mendix does goes on.", wait_from_json(self.wait).subject)
 
     async def _wait(self) -> Outcome:
         watch = Watch(

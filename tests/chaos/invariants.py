@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_mendix.builds import CLOCKS_DIFFER_BY, Marker
+from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY, Marker
 
 from .world import World
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from airflow_provider_mendix.builds import CLOCKS_DIFFER_BY, VISIBLE_WITHIN
+from airflow_provider_mendix.builds import VISIBLE_WITHIN
+from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY
 from airflow_provider_mendix.simulator.packages import Ending
 
 READS = ("list_packages", "get_package")

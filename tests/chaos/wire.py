@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api.clock import ManualClock
-from airflow_provider_mendix.builds import Marker
+from airflow_provider_mendix.intents import Marker
 from airflow_provider_mendix.simulator import routes
 from airflow_provider_mendix.simulator.packages import Ending, Timeline
 from airflow_provider_mendix.simulator.platform import Platform, Reply, Request

@@ -18,8 +18,9 @@ import requests_mock
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.api.errors import MendixError
-from airflow_provider_mendix.builds import VISIBLE_WITHIN, Marker
+from airflow_provider_mendix.builds import VISIBLE_WITHIN
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.intents import Marker
 from airflow_provider_mendix.operators.package import EXTRA_PACKAGES_KEY, MendixStartBuildOperator
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.server import Server

@@ -15,7 +15,7 @@ from airflow_provider_mendix.simulator.packages import Timeline
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 
-from ..conftest import KEY, USER
+from ..conftest import KEY, TOKEN, USER
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -66,6 +66,7 @@ def live() -> Platform:
     """A Mendix in real time, whose builds take a few seconds."""
     platform = Platform()
     platform.add_account(USER, KEY)
+    platform.add_personal_access_token(TOKEN)
     platform.add_app("shop")
     platform.timeline = Timeline.of(seconds=5)
     return platform
@@ -75,7 +76,14 @@ def live() -> Platform:
 def mendix(live, airflow):
     """That Mendix on loopback; Airflow's connection `mendix_default` leads to it."""
     with Server(live) as server:
-        connection = {"conn_type": "mendix", "login": USER, "password": KEY, "host": server.api_url}
+        extra = {"personal_access_token": TOKEN, "repository_url": server.repository_url}
+        connection = {
+            "conn_type": "mendix",
+            "login": USER,
+            "password": KEY,
+            "host": server.api_url,
+            "extra": extra,
+        }
         airflow.environment["AIRFLOW_CONN_MENDIX_DEFAULT"] = json.dumps(connection)
         yield server
         del airflow.environment["AIRFLOW_CONN_MENDIX_DEFAULT"]

@@ -32,12 +32,13 @@ def test_airflow_tests_a_connection_that_works(airflow, mendix, live):
     ran = airflow.run("connections", "test", "mendix_default")
     assert "Connection success!" in ran.stdout
     assert ran.returncode == 0
-    assert [entry.path for entry in live.journal] == ["/api/1/apps"]
+    project_id = live.apps["shop"].project_id
+    assert [entry.path for entry in live.journal] == ["/api/1/apps", f"/v1/repositories/{project_id}/info"]
 
 
 def test_airflow_tests_a_connection_with_a_wrong_key(airflow, mendix, live):
     live.set_api_key(USER, "another-key")
     ran = airflow.run("connections", "test", "mendix_default")
-    assert "Mendix refused the API key of this connection" in ran.stdout
+    assert "API key: refused by Mendix" in ran.stdout
     assert "API Rights" in ran.stdout
     assert ran.returncode != 0

@@ -98,8 +98,10 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
     shutil.copy(airflow.home / "airflow.db", home)
     platform = CanaryPlatform(options=Options(download="redirect"))
     platform.timeline = Timeline.of(seconds=0)
-    key, token, proxy, wrong, planted = map(canary, ("key", "token", "proxy", "wrong", "planted"))
+    names = ("key", "token", "proxy", "wrong", "unknown", "planted")
+    key, token, proxy, wrong, unknown, planted = map(canary, names)
     platform.add_account(USER, key.value)
+    platform.add_personal_access_token(token.value)
     plan: dict[str, dict] = {}
 
     def add(app_id: str, tasks: tuple[str, ...], *, conn_id: str = "mendix_canary", seconds: float = 1) -> str:
@@ -118,6 +120,11 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
     add("proxied", ALL, conn_id="mendix_proxied")
     add("echoing", ALL)
     platform.faults.add("server_error", code=key.value, on="/apps/echoing/", times=None)
+    for app_id, code in (("repository-echoing", token.value), ("repository-refused", None)):
+        add(app_id, ("build",), conn_id="mendix_canary" if code else "mendix_wrong_token")
+        if code:
+            project_id = platform.apps[app_id].project_id
+            platform.faults.add("server_error", code=code, on=f"/repositories/{project_id}/", times=None)
     struck = {}
     for fault, places in FAULTS.items():
         for on, tasks in places:
@@ -147,11 +154,16 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
     )
     with Server(platform) as server:
         mendix = {"conn_type": "mendix", "login": USER, "password": key.value, "host": server.api_url}
-        extra = {"personal_access_token": token.value, "timeout": 1}
+        extra = {
+            "personal_access_token": token.value,
+            "repository_url": server.repository_url,
+            "timeout": 1,
+        }
         dead_proxy = f"http://ana:{quote(proxy.value, safe='')}@127.0.0.1:1"
         connections = {
             "mendix_canary": {**mendix, "extra": extra},
             "mendix_wrong": {**mendix, "extra": extra, "password": wrong.value},
+            "mendix_wrong_token": {**mendix, "extra": {**extra, "personal_access_token": unknown.value}},
             "mendix_proxied": {**mendix, "extra": {**extra, "proxy": dead_proxy}},
             "planted": {"conn_type": "http", "password": planted.value},
         }
@@ -162,7 +174,7 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
         conf = json.dumps({"archive": (folder / "archive").as_uri()})
         ran = command.run("dags", "test", "canary", "--conf", conf)
 
-    search = Search([key, token, proxy, wrong, planted, *platform.signatures], fernet_key)
+    search = Search([key, token, proxy, wrong, unknown, planted, *platform.signatures], fernet_key)
     search.add("printed", imported.stdout.encode())
     search.add("printed", PRINTED_BY_DAGS_TEST.sub(b"", ran.stdout.encode()))
     search.add_folder(home)
@@ -186,6 +198,7 @@ def test_the_run_went_through_success_and_failure(run):
     assert {name: run.states[f"{name}_healthy"] for name in ALL} == dict.fromkeys(ALL, "success")
     assert run.states["use_hook_healthy"] == "failed"
     assert {run.states[f"{name}_{app_id}"] for name in ALL for app_id in ("refused", "echoing")} == {"failed"}
+    assert {run.states[f"build_repository-{app_id}"] for app_id in ("refused", "echoing")} == {"failed"}
     assert {run.states[f"{name}_proxied"] for name in ALL} == {"failed"}
     assert len(run.platform.signatures) >= 5
     files = [entry for entry in run.platform.journal.requests(host="files") if entry.status == 200]

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_mendix.simulator.packages import Ending
 
-from .scene import REVISION, Scene, Scenes
+from .scene import Scene, Scenes
 from .stack import AirflowStack
 
 HERE = Path(__file__).parent
@@ -59,14 +59,14 @@ def scenes(airflow: AirflowStack, archive: Path, pytestconfig: pytest.Config) ->
 
         release = scene("release", "example_mendix_release", "wait_until_succeeded", conn_id="mendix_default")
         old = release.platform.add_package("shop", version="2.5.3", revision="0badc0de")
-        release.start(revision=REVISION, version="2.5.4", archive=archive.as_uri(), old_package_id=old)
+        release.start(revision=release.revision, version="2.5.4", archive=archive.as_uri(), old_package_id=old)
 
         for name, ending in (
             ("build", Ending.STUCK_BUILDING),
             ("failed_build", Ending.FAILS_WHILE_BUILDING),
         ):
             build = scene(name, "system_build", "build", ending=ending)
-            build.start(connection=build.conn_id)
+            build.start(connection=build.conn_id, revision=build.revision)
 
         for name, dag_id in (
             ("time_out", "system_wait_briefly"),

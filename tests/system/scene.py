@@ -17,8 +17,6 @@ from ..conftest import USER
 from ..secrets_search import RememberingPlatform, Secret
 from .stack import AirflowStack
 
-REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
-
 
 class Scene:
     """A run against a Mendix of its own, so that all runs can go on at the same time.
@@ -53,7 +51,9 @@ class Scene:
         self.token = _new_key()
         self.platform = RememberingPlatform()
         self.platform.add_account(USER, self.keys[0])
+        self.platform.add_personal_access_token(self.token)
         self.platform.add_app("shop")
+        self.revision = self.platform.push("shop")
         self.platform.timeline = Timeline.of(seconds=15)
         self.platform.ending = ending
 
@@ -66,7 +66,7 @@ class Scene:
                 host=server.api_url,
                 login=USER,
                 password=self.keys[0],
-                extra=json.dumps({"personal_access_token": self.token}),
+                extra=json.dumps({"personal_access_token": self.token, "repository_url": server.repository_url}),
             )
             yield self
 
@@ -77,7 +77,7 @@ class Scene:
 
     def add_unfinished_package(self) -> str:
         """Let a build be under way that goes on until :meth:`let_it_succeed`."""
-        package_id = self.platform.add_package("shop", version="1.0.0", revision=REVISION)
+        package_id = self.platform.add_package("shop", version="1.0.0", revision=self.revision)
         self.platform.packages[package_id].steps = Ending.STUCK_BUILDING.steps(self.platform.timeline)
         return package_id
 

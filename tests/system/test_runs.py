@@ -9,7 +9,7 @@ def test_a_release_waits_deferred_archives_and_deletes(scenes, archive):
     release = scenes.see("release", "deferred")
     scenes.end("release")
     assert release.run_state == "success"
-    assert release.package.version == "2.5.4.9f3ab2c1"
+    assert release.package.version == f"2.5.4.{release.revision[:8]}"
     stored = archive / "shop" / "2.5.4.mda"
     assert stored.read_bytes() == release.platform.content(release.package.package_id)
     assert release.count("DELETE", 204) == 1
@@ -59,7 +59,7 @@ def test_a_build_that_fails_fails_the_task(scenes):
     assert failed.seen[-1] == (1, "failed")
     assert "PackageFailedError" in failed.log()
     assert (
-        f"Package {failed.package.package_id} of app shop (version 1.0.0.9f3ab2c1) ended as Failed."
+        f"Package {failed.package.package_id} of app shop (version 1.0.0.{failed.revision[:8]}) ended as Failed."
         " The Build API gives no reason" in failed.log()
     )
 

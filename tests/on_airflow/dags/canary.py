@@ -50,6 +50,7 @@ def use_hook(app_id, package_id, mendix_conn_id):
     """Do with the hook what no operator does, and fail with everything at hand."""
     hook = MendixHook(mendix_conn_id)
     print("works:", hook.test_connection())
+    print("newest:", hook.latest_revision(app_id))
     with hook.download_package(app_id, package_id) as download:
         print("bytes:", sum(map(len, download)))
     with hook.open_package(app_id, package_id) as (package, _):
@@ -113,8 +114,7 @@ with DAG(
             "build": lambda app_id=app_id, case=case: MendixStartBuildOperator(
                 task_id=f"build_{app_id}",
                 app_id=app_id,
-                revision="63",
-                version="2.5.4",
+                bump="patch",
                 branch="main",
                 description="A description of more than the hundred characters that some faults leave of it. " * 2,
                 mendix_conn_id=case["mendix_conn_id"],

@@ -1,4 +1,4 @@
-"""One build, waited for in the triggerer; the run says which connection and version."""
+"""One build, waited for in the triggerer; the run says which connection, revision and version."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from airflow.sdk import DAG
 
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 
-with DAG("system_build", schedule=None, catchup=False, params={"connection": "", "version": "1.0.0"}):
+with DAG(
+    "system_build",
+    schedule=None,
+    catchup=False,
+    params={"connection": "", "revision": "", "version": "1.0.0"},
+):
     MendixStartBuildOperator(
         task_id="build",
         mendix_conn_id="{{ params.connection }}",
         app_id="shop",
         branch="main",
-        revision="9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3",
+        revision="{{ params.revision }}",
         version="{{ params.version }}",
         deferrable=True,
         poll_interval=5,

@@ -1,0 +1,91 @@
+"""Operator for revisions: resolve the newest one of a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_mendix.api.errors import NotFoundError
+from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.targets import packages_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_mendix.api.revisions import BranchRevision
+
+_LONGEST_MESSAGE = 100
+
+
+class MendixLatestRevisionOperator(BaseOperator):
+    """Resolve the newest revision of a branch, of a Git or an SVN app.
+
+    The task returns the revision: ``app_id``, ``branch`` (as the start operator wants it), ``revision`` (in full),
+    ``author``, ``date``, ``message``, ``mendix_version``.
+
+    The App Repository API is asked if the connection has a personal access token, which a Git app needs;
+    otherwise the Team Server API, which Mendix has deprecated.
+
+    Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
+
+    :param app_id: subdomain of the app.
+    :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+    :param skip_if_built: skip the task, and so what comes after it, if there is a package of that revision that
+        is not ``Failed``, finished or not. A package tells its revision by its version, and for SVN also its
+        branch by its name; one that was renamed does not count there.
+    :param mendix_conn_id: id of the Airflow connection.
+    :raises AirflowSkipException: if it was built already, with ``skip_if_built=True``.
+    :raises AirflowFailException: if there is no such app or branch, the branch has no revision, the key or the
+        token is refused, or a value cannot be right: another try would only meet that again. The reason is its
+        ``__cause__``.
+    """
+
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "branch")
+
+    def __init__(
+        self,
+        *,
+        app_id: str,
+        branch: str = "main",
+        skip_if_built: bool = False,
+        mendix_conn_id: str = MendixHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.app_id = app_id
+        self.branch = branch
+        self.skip_if_built = skip_if_built
+        self.mendix_conn_id = mendix_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask for the revision, and whether it was built."""
+        with failing(self, NotFoundError):
+            hook = MendixHook(self.mendix_conn_id)
+            newest = hook.latest_revision(self.app_id, self.branch)
+            self.log.info(
+                "Revision %s of app %s: the newest of branch %s, by %s: %s",
+                newest.revision,
+                newest.app_id,
+                newest.branch,
+                newest.author or "somebody unknown",
+                _first_line(newest.message),
+            )
+            if self.skip_if_built:
+                self._skip_if_built(hook, newest)
+            return newest.summary()
+
+    def _skip_if_built(self, hook: MendixHook, newest: BranchRevision) -> None:
+        built = packages_of(hook.list_packages(newest.app_id), newest.revision, newest.branch)
+        if built:
+            raise AirflowSkipException(
+                f"Package {built[0].package_id} (version {built[0].version}, {built[0].status}) of app"
+                f" {newest.app_id} was built from revision {newest.revision} of branch {newest.branch} already."
+            )
+
+
+def _first_line(message: str | None) -> str:
+    first = (message or "").strip().partition("\n")[0].strip()
+    return f"{first[:_LONGEST_MESSAGE]}…" if len(first) > _LONGEST_MESSAGE else first

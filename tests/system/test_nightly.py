@@ -1,0 +1,85 @@
+"""The nightly DAG, night after night, for twenty apps: what is built, by the record of the simulated Mendix."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+
+import pytest
+
+from airflow_provider_mendix.simulator.packages import Timeline
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.server import Server
+
+from ..conftest import KEY, TOKEN, USER
+from ..on_airflow.conftest import ROOT, AirflowCommand
+
+APPS = [f"app-{number:02}" for number in range(1, 21)]
+FAULTS = [
+    ("reply_lost", {"on": "start_build", "times": 2}),
+    ("bad_gateway", {"on": "repository", "times": 3}),
+    ("rate_limited", {"on": "list_packages", "times": 2, "retry_after": 1}),
+    ("truncated_json", {"on": "get_repository_branch", "times": 1}),
+    ("server_error", {"on": "list_packages", "times": 1, "after": 7}),
+    ("reply_lost", {"on": "get_app", "times": 2}),
+    ("dropped_description", {"on": "start_build", "times": 1, "after": 5}),
+]
+
+
+@pytest.fixture
+def nightly(tmp_path):
+    """Run the DAG once, and say how many builds each app got."""
+    platform = Platform()
+    platform.add_account(USER, KEY)
+    platform.add_personal_access_token(TOKEN)
+    platform.timeline = Timeline.of(seconds=0)
+    for number, app_id in enumerate(APPS):
+        platform.add_app(app_id, repository="svn" if number % 4 == 0 else "git")
+
+    def run() -> Counter[str]:
+        seen = len(platform.journal)
+        ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps({"apps": APPS}))
+        assert ran.returncode == 0, ran.stdout
+        posts = [entry for entry in platform.journal[seen:] if entry.method == "POST"]
+        return Counter(entry.path.split("/")[4] for entry in posts)
+
+    with Server(platform) as server:
+        connection = {
+            "conn_type": "mendix",
+            "login": USER,
+            "password": KEY,
+            "host": server.api_url,
+            "extra": {"personal_access_token": TOKEN, "repository_url": server.repository_url},
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        airflow = AirflowCommand(
+            tmp_path,
+            {
+                **inherited,
+                "AIRFLOW_HOME": str(tmp_path),
+                "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+                "AIRFLOW_CONN_MENDIX_DEFAULT": json.dumps(connection),
+            },
+        )
+        migrated = airflow.run("db", "migrate")
+        assert migrated.returncode == 0, migrated.stdout
+        run.platform = platform
+        yield run
+
+
+@pytest.mark.parametrize("faults", [[], FAULTS], ids=["all-is-well", "faults"])
+def test_twenty_apps_are_built_once_and_then_only_what_has_changed(nightly, faults):
+    active = [nightly.platform.faults.add(kind, **parameters) for kind, parameters in faults]
+    assert nightly() == Counter(APPS)
+    assert {package.app_id for package in nightly.platform.packages.values()} == set(APPS)
+    assert [fault.struck for fault in active] == [parameters["times"] for _, parameters in faults]
+
+    assert nightly() == Counter()
+
+    newest = nightly.platform.push("app-06")
+    assert nightly() == Counter({"app-06": 1})
+    (built,) = (entry.body for entry in nightly.platform.journal.requests("POST")[-1:])
+    assert (built["Revision"], built["Version"]) == (newest, "0.0.2")

@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import logging
+import math
+import random
+from datetime import timedelta
+
+import msgspec
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_mendix import retention
+from airflow_provider_mendix.api.build import Package
+from airflow_provider_mendix.api.errors import MendixError
+from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
+from airflow_provider_mendix.simulator.routes import Reply
+
+from .conftest import USER
+
+DAY = 24 * 60 * 60.0
+NOW = pendulum.datetime(2026, 1, 31)
+UNFINISHED = ["Queued", "Building", "Uploading", "Optimizing"]
+
+
+def package(number, *, status="Succeeded", days=None, line="main"):
+    """Make a package of some age."""
+    version = f"1.0.{number}.9f3ab2c1"
+    return Package(
+        package_id=f"p-{number}",
+        status=status,
+        name=f"{line}-{version}.mda" if line else "renamed.mda",
+        version=version,
+        creation_date=None if days is None else NOW.subtract(days=days),
+    )
+
+
+def plan(packages, **rules):
+    return retention.plan(
+        packages, **{"keep_last": 1, "per_branch": False, "older_than": None, "now": NOW, **rules}
+    )
+
+
+def ids(packages):
+    return [found.package_id for found in packages]
+
+
+def reasons(plan):
+    return {kept.package.package_id: kept.reason for kept in plan.keep}
+
+
+class TestPlan:
+    def test_the_newest_that_have_succeeded_stay_and_the_oldest_goes_first(self):
+        packages = [package(number, days=number) for number in (3, 1, 5, 2, 4)]
+        planned = plan(packages, keep_last=2)
+        assert ids(planned.delete) == ["p-5", "p-4", "p-3"]
+        assert reasons(planned) == dict.fromkeys(
+            ["p-1", "p-2"], "it is as new as the newest 2 that have Succeeded"
+        )
+
+    def test_what_failed_goes_but_does_not_count(self):
+        packages = [package(number, days=number, status="Failed") for number in (1, 3, 5)]
+        planned = plan([*packages, package(2, days=2), package(4, days=4)], keep_last=2)
+        assert ids(planned.delete) == ["p-5"]
+
+    @pytest.mark.parametrize("status", UNFINISHED)
+    def test_what_is_not_finished_stays_however_old(self, status):
+        planned = plan([package(1, days=1), package(2, days=400, status=status)])
+        assert (planned.delete, reasons(planned)["p-2"]) == ((), f"it is {status}")
+
+    def test_what_has_no_date_stays_and_does_not_count(self):
+        planned = plan([package(1, days=1), package(2, days=2), package(3), package(4, status="Failed")])
+        assert ids(planned.delete) == ["p-2"]
+        assert reasons(planned)["p-3"] == reasons(planned)["p-4"] == "it has no date"
+
+    def test_nothing_goes_where_too_few_have_succeeded(self):
+        planned = plan([package(1, days=1), package(2, days=2), package(3, days=3, status="Failed")], keep_last=3)
+        assert planned.delete == ()
+        assert set(reasons(planned).values()) == {"fewer than 3 have Succeeded"}
+
+    def test_what_is_not_older_stays(self):
+        packages = [package(number, days=number) for number in (1, 29, 30, 31)]
+        planned = plan(packages, older_than=timedelta(days=30))
+        assert ids(planned.delete) == ["p-31"]
+        assert reasons(planned)["p-30"] == "it is not older than 30 days, 0:00:00"
+
+    def test_each_branch_counts_for_itself(self):
+        packages = [
+            *(package(number, days=number) for number in (1, 2, 3)),
+            *(package(number, days=number, line="next") for number in (11, 12)),
+            package(21, days=21, line="once"),
+            *(package(number, days=number, line=None) for number in (31, 32)),
+        ]
+        assert ids(plan(packages, per_branch=True).delete) == ["p-32", "p-12", "p-3", "p-2"]
+        assert ids(plan(packages).delete) == ["p-32", "p-31", "p-21", "p-12", "p-11", "p-3", "p-2"]
+
+    def test_an_app_without_packages_has_an_empty_plan(self):
+        assert plan([]) == retention.Plan((), ())
+
+    def test_it_can_be_told_as_plain_json(self):
+        told = plan([package(1, days=1), package(2, days=2)]).to_json()
+        assert told["delete"] == [
+            {
+                "package_id": "p-2",
+                "version": "1.0.2.9f3ab2c1",
+                "status": "Succeeded",
+                "creation_date": "2026-01-29T00:00:00+00:00",
+            }
+        ]
+        assert told["keep"][0]["reason"] == "it is as new as the newest 1 that have Succeeded"
+        assert msgspec.json.decode(msgspec.json.encode(told)) == told
+
+
+@st.composite
+def apps(draw):
+    """Packages of every kind, several of the same moment among them."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["Succeeded", "Succeeded", "Failed", *UNFINISHED]),
+                st.none() | st.integers(0, 12),
+                st.sampled_from(["main", "next", None]),
+            ),
+            max_size=25,
+        )
+    )
+    return [
+        package(number, status=status, days=days, line=line) for number, (status, days, line) in enumerate(drawn)
+    ]
+
+
+rules = st.fixed_dictionaries(
+    {
+        "keep_last": st.integers(1, 6),
+        "per_branch": st.booleans(),
+        "older_than": st.none() | st.integers(0, 12).map(lambda days: timedelta(days=days)),
+    }
+)
+
+
+class TestEveryPlan:
+    @given(apps(), rules)
+    def test_has_each_package_once(self, packages, rules):
+        planned = plan(packages, **rules)
+        kept = [found.package for found in planned.keep]
+        assert sorted(ids([*planned.delete, *kept])) == sorted(ids(packages))
+
+    @given(apps(), rules)
+    def test_keeps_what_it_must(self, packages, rules):
+        """The rules once more, one after the other, as a person would apply them to one group."""
+        deleted = plan(packages, **rules).delete
+        for line in {found.line if rules["per_branch"] else None for found in packages}:
+            group = [found for found in packages if not rules["per_branch"] or found.line == line]
+            gone = [found for found in group if found in deleted]
+            stays = [found for found in group if found not in deleted]
+            assert all(found.status in ("Succeeded", "Failed") and found.creation_date for found in gone)
+            good = [found for found in stays if found.status == "Succeeded" and found.creation_date]
+            if not gone:
+                continue
+            assert len(good) >= rules["keep_last"]
+            newest = sorted((found.creation_date for found in good), reverse=True)[: rules["keep_last"]]
+            assert max(found.creation_date for found in gone) <= min(newest)
+            if rules["older_than"] is not None:
+                assert all(NOW - found.creation_date > rules["older_than"] for found in gone)
+
+    @given(apps(), rules)
+    def test_deletes_all_that_may_go(self, packages, rules):
+        planned = plan(packages, **{**rules, "older_than": None})
+        for line in {found.line if rules["per_branch"] else None for found in packages}:
+            group = [found for found in packages if not rules["per_branch"] or found.line == line]
+            good = [found for found in group if found.status == "Succeeded" and found.creation_date]
+            left = [found for found in good if found not in planned.delete]
+            assert len(left) == min(len(good), rules["keep_last"])
+            if len(left) == rules["keep_last"]:
+                oldest = min(found.creation_date for found in left)
+                failed = [found for found in group if found.status == "Failed" and found.creation_date]
+                assert all(found in planned.delete for found in failed if found.creation_date < oldest)
+
+    @given(apps(), rules, st.randoms(use_true_random=False))
+    def test_does_not_depend_on_the_order_of_the_list(self, packages, rules, chance: random.Random):
+        shuffled = chance.sample(packages, len(packages))
+        assert plan(shuffled, **rules) == plan(packages, **rules)
+
+    @given(apps(), rules)
+    def test_finds_nothing_more_to_do_when_it_is_done(self, packages, rules):
+        left = [found.package for found in plan(packages, **rules).keep]
+        assert plan(left, **rules).delete == ()
+
+    @given(apps(), rules)
+    def test_deletes_the_oldest_first(self, packages, rules):
+        dates = [found.creation_date for found in plan(packages, **rules).delete]
+        assert dates == sorted(dates)
+
+
+def prune(**arguments):
+    return MendixPrunePackagesOperator(task_id="prune", **{"app_id": "shop", "keep_last": 2, **arguments})
+
+
+@pytest.fixture
+def packages(server, platform):
+    """Put five packages there, the oldest first, a day apart."""
+    return [
+        platform.add_package("shop", version=f"2.5.{5 - days}", revision="0badc0de", age=days * DAY)
+        for days in (5, 4, 3, 2, 1)
+    ]
+
+
+class TestOperator:
+    def test_it_deletes_what_is_old_the_oldest_first(self, packages, platform, context):
+        assert prune().execute(context) == {
+            "deleted": packages[:3],
+            "in_use": [],
+            "missing": [],
+            "kept": 2,
+            "dry_run": False,
+        }
+        assert list(platform.packages) == packages[3:]
+        sent = [entry.path.rpartition("/")[2] for entry in platform.journal.requests("DELETE")]
+        assert sent == packages[:3]
+
+    def test_the_plan_is_told_before_anything_is_deleted(self, packages, platform, context, caplog):
+        answer, before = platform.handle, []
+
+        def handle(request):
+            if request.method == "DELETE" and not before:
+                before.append((context["ti"].xcoms["plan"], [record.getMessage() for record in caplog.records]))
+            return answer(request)
+
+        platform.handle = handle
+        with caplog.at_level(logging.INFO):
+            prune().execute(context)
+        ((planned, told),) = before
+        assert [entry["package_id"] for entry in planned["delete"]] == packages[:3]
+        assert [entry["package_id"] for entry in planned["keep"]] == packages[:2:-1]
+        assert told[-4:] == [
+            f"Package {packages[0]} of app shop is to be deleted: version 2.5.0.0badc0de, 5 days old, Succeeded",
+            f"Package {packages[1]} of app shop is to be deleted: version 2.5.1.0badc0de, 4 days old, Succeeded",
+            f"Package {packages[2]} of app shop is to be deleted: version 2.5.2.0badc0de, 3 days old, Succeeded",
+            "App shop: 3 package(s) to delete, 2 to keep",
+        ]
+
+    def test_a_dry_run_tells_and_deletes_nothing(self, packages, platform, context):
+        done = prune(dry_run=True).execute(context)
+        assert done == {"deleted": [], "in_use": [], "missing": [], "kept": 2, "dry_run": True}
+        assert [entry["package_id"] for entry in context["ti"].xcoms["plan"]["delete"]] == packages[:3]
+        assert not platform.journal.requests("DELETE")
+
+    def test_airflows_own_dry_run_still_works(self):
+        prune(dry_run=True).dry_run()
+
+    def test_one_in_use_is_kept_and_reported(self, packages, platform, context):
+        platform.packages[packages[1]].in_use = True
+        done = prune().execute(context)
+        assert (done["deleted"], done["in_use"]) == ([packages[0], packages[2]], [packages[1]])
+        assert packages[1] in platform.packages
+
+    def test_one_that_is_gone_already_is_good_enough(self, packages, platform, context):
+        answer = platform.handle
+
+        def handle(request):
+            if request.method == "DELETE":
+                platform.packages.pop(packages[1], None)
+            return answer(request)
+
+        platform.handle = handle
+        done = prune().execute(context)
+        assert (done["deleted"], done["missing"]) == ([packages[0], packages[2]], [packages[1]])
+
+    def test_one_that_is_being_built_is_kept(self, packages, platform, context):
+        platform.packages[packages[0]].steps = [("Building", math.inf)]
+        done = prune().execute(context)
+        assert (done["deleted"], done["kept"]) == (packages[1:3], 3)
+
+    def test_it_keeps_as_many_of_each_branch(self, packages, platform, context):
+        other = [
+            platform.add_package("shop", version=f"3.0.{days}", revision="0badc0de", branch="next", age=days * DAY)
+            for days in (9, 8)
+        ]
+        assert prune(keep_last=1, per_branch=True).execute(context)["deleted"] == [other[0], *packages[:4]]
+
+    def test_it_deletes_only_what_is_older(self, packages, context):
+        older_than = timedelta(days=3, hours=12)
+        assert prune(older_than=older_than).execute(context)["deleted"] == packages[:2]
+
+    def test_an_app_without_packages_is_fine(self, server, context):
+        assert prune().execute(context)["kept"] == 0
+
+    def test_everything_a_user_would_template_is_templated(self, packages, context):
+        operator = prune(app_id="{{ app }}", mendix_conn_id="{{ conn }}")
+        operator.render_template_fields({"app": "shop", "conn": "mendix_default"})
+        assert operator.execute(context)["deleted"] == packages[:3]
+
+    @pytest.mark.parametrize("app_id", ["", None, "Web Shop", "{{ app }}"])
+    def test_a_bad_app_is_refused_before_any_request(self, app_id, server, platform, context):
+        with pytest.raises(AirflowFailException):
+            prune(app_id=app_id).execute(context)
+        assert not platform.journal
+
+    @pytest.mark.parametrize(
+        ("bad", "said"),
+        [
+            ({"keep_last": 0}, "keep_last must be at least 1, not 0"),
+            ({"older_than": timedelta(days=-1)}, "older_than cannot be negative"),
+        ],
+    )
+    def test_a_rule_that_makes_no_sense_is_refused(self, bad, said):
+        with pytest.raises(ValueError, match=said):
+            prune(**bad)
+
+    def test_how_many_to_keep_has_to_be_said(self):
+        with pytest.raises(TypeError, match="keep_last"):
+            MendixPrunePackagesOperator(task_id="prune", app_id="shop")
+
+
+class TestTrouble:
+    @pytest.mark.parametrize("fault", ["connection_reset", "reply_lost", "bad_gateway", "rate_limited"])
+    def test_the_others_are_deleted_and_a_retry_finishes_it(self, fault, packages, platform, context):
+        platform.faults.add(fault, on="delete_package", after=1)
+        with pytest.raises(MendixError, match=rf"Left: {packages[1]}\. Deleted: {packages[0]}, {packages[2]}\."):
+            prune().execute(context)
+        assert set(platform.packages) >= set(packages[3:])
+        done = prune().execute(context)
+        # A lost reply hides that it was carried out.
+        assert done["deleted"] == ([] if fault == "reply_lost" else [packages[1]])
+        assert list(platform.packages) == packages[3:]
+
+    def test_an_error_that_nobody_knows_does_not_hold_up_the_others(self, packages, platform, context):
+        platform.faults.add("server_error", status=500, code="DISK_FULL", on="delete_package")
+        with pytest.raises(MendixError, match=f"Left: {packages[0]}"):
+            prune().execute(context)
+        assert list(platform.packages) == [packages[0], *packages[3:]]
+
+    def test_it_gives_up_where_nothing_goes_well(self, server, platform, context):
+        ids = [
+            platform.add_package("shop", version="2.5.0", revision="0badc0de", age=days * DAY)
+            for days in range(40, 0, -1)
+        ]
+        platform.faults.add("bad_gateway", on="delete_package", times=None, after=1)
+        with pytest.raises(
+            MendixError, match=rf"Left: {ids[1]}, .* and 17 more\. Deleted: {ids[0]}\. In use: none"
+        ):
+            prune().execute(context)
+        assert len(platform.journal.requests("DELETE")) == 6
+        assert list(platform.packages) == ids[1:]
+
+    def test_a_passing_trouble_of_the_list_is_borne(self, packages, platform, context):
+        platform.faults.add("bad_gateway", on="list_packages", times=3)
+        assert prune().execute(context)["deleted"] == packages[:3]
+
+    def test_nothing_is_deleted_if_the_list_cannot_be_read(self, packages, platform, context):
+        platform.handle = lambda request: Reply(200, {}, b'[{"PackageId": "p-1"')
+        with pytest.raises(MendixError):
+            prune().execute(context)
+        assert list(platform.packages) == packages
+
+    def test_a_refused_key_ends_the_task_at_once(self, packages, platform, context):
+        answer = platform.handle
+
+        def handle(request):
+            if len(platform.packages) == 4:
+                platform.set_api_key(USER, "another-key")
+            return answer(request)
+
+        platform.handle = handle
+        with pytest.raises(AirflowFailException, match="API Rights"):
+            prune().execute(context)
+        assert list(platform.packages) == packages[1:]
+        assert len(platform.journal.requests("DELETE")) == 2
