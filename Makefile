@@ -14,7 +14,7 @@ demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail
 	@$(BIN)/python demo/demo.py --build $(BUILD)
 
 test: $(READY)  ## Run all tests
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 system: $(READY)  ## Run the tests on real Airflow processes (about 3 minutes)
 	@$(BIN)/python -m pytest tests/system

@@ -41,7 +41,12 @@ def get_provider_info() -> dict[str, object]:
                 "source-integration-name": _INTEGRATION,
                 "target-integration-name": "Common IO",
                 "python-module": f"{_PACKAGE}.transfers.mendix_to_object_storage",
-            }
+            },
+            {
+                "source-integration-name": "Common IO",
+                "target-integration-name": _INTEGRATION,
+                "python-module": f"{_PACKAGE}.transfers.object_storage_to_mendix",
+            },
         ],
         "extra-links": [f"{_PACKAGE}.links.portal.MendixEnvironmentsLink"],
         "config": {

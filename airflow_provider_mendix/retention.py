@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -88,6 +88,18 @@ def plan(
                 keep.append(Kept(package, reason))
     keep.sort(key=lambda kept: _rank(kept.package), reverse=True)
     return Plan(tuple(sorted(delete, key=_rank)), tuple(keep))
+
+
+def spare(plan: Plan, reasons: Mapping[str, str]) -> Plan:
+    """Keep some of what was to be deleted after all.
+
+    :param reasons: why, by the ids of the packages.
+    """
+    delete = [package for package in plan.delete if package.package_id not in reasons]
+    keep = list(plan.keep)
+    keep += [Kept(package, reasons[package.package_id]) for package in plan.delete if package not in delete]
+    keep.sort(key=lambda kept: _rank(kept.package), reverse=True)
+    return Plan(tuple(delete), tuple(keep))
 
 
 def announce(plan: Plan, app_id: str, now: pendulum.DateTime) -> None:

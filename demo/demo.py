@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -73,7 +74,9 @@ def simulated(*, fails: bool) -> int:
     """Release an app of the simulator, which is told how the build ends."""
     platform = Platform()
     platform.add_account("demo@example.com", "demo-key-not-a-secret")
+    platform.add_personal_access_token("demo-token-not-a-secret")
     platform.add_app("shop", name="Web Shop")
+    revision = platform.push("shop", message="Let the till round correctly", author="ana@example.com")
     old = platform.add_package("shop", version="2.5.3", revision="0badc0de")
     platform.timeline = Timeline.of(seconds=18)
     platform.ending = Ending.FAILS_WHILE_BUILDING if fails else Ending.SUCCEEDS
@@ -88,10 +91,14 @@ def simulated(*, fails: bool) -> int:
                     "login": "demo@example.com",
                     "password": "demo-key-not-a-secret",
                     "host": server.api_url,
+                    "extra": {
+                        "personal_access_token": "demo-token-not-a-secret",
+                        "repository_url": server.repository_url,
+                    },
                 },
                 conf={
                     "app_id": "shop",
-                    "revision": "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3",
+                    "revision": revision,
                     "version": "2.5.4",
                     "old_package_id": old,
                 },
@@ -134,8 +141,7 @@ def real() -> int:
 def release(plan: Plan) -> dict[str, str]:
     """Run the DAG and read what it archived."""
     folder = HOME / "archive"
-    target = folder / plan.conf["app_id"] / f"{plan.conf['version']}.mda"
-    target.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("MENDIX_", "AIRFLOW"))},
         "AIRFLOW_HOME": str(HOME / "airflow"),
@@ -170,7 +176,8 @@ def release(plan: Plan) -> dict[str, str]:
                 package_id = started[1]
             if failed := re.search(r"(?<!Type)Error: (.+)", line):
                 reason = reason or failed[1].strip()
-    if run.returncode or not target.exists():
+    target = next((folder / plan.conf["app_id"]).glob("*.mda"), None)
+    if run.returncode or target is None:
         raise DemoError(f"package {package_id or '(none was made)'}: {reason or f'see {LOG}'}")
     content = target.read_bytes()
     return {

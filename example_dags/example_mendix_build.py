@@ -38,5 +38,5 @@ with DAG(
         task_id="archive",
         app_id="{{ params.app_id }}",
         package_id=build.output,
-        destination="{{ params.archive }}/{{ params.app_id }}-{{ params.version }}.mda",
+        destination="{{ params.archive }}/{app_id}/{name}",
     )

@@ -46,7 +46,7 @@ with DAG(
         task_id="archive",
         app_id="{{ params.app_id }}",
         package_id=start.output,
-        destination="{{ params.archive }}/{{ params.app_id }}/{{ params.version }}.mda",
+        destination="{{ params.archive }}/{app_id}/{name}",
     )
 
     @task.short_circuit

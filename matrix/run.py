@@ -300,7 +300,7 @@ def run_release(trial: Trial) -> str:
         )
         with urllib.request.urlopen(packages_url, timeout=30) as answer:
             built = [package["sha256"] for package in json.load(answer)]
-    stored = [hashlib.sha256(path.read_bytes()).hexdigest() for path in archive.rglob("*") if path.is_file()]
+    stored = [hashlib.sha256(path.read_bytes()).hexdigest() for path in archive.rglob("*.mda")]
     if len(built) != 1 or stored != built:
         raise FailedError(f"the simulator built {built}, the archive holds {stored}")
     if "DEFERRED" not in ran:

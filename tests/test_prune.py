@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import shutil
 from datetime import timedelta
 
 import msgspec
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from airflow_provider_mendix import retention
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.errors import MendixError
+from airflow_provider_mendix.archive.stores import LocalStore
 from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
 from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from .conftest import USER
 
@@ -312,6 +315,136 @@ class TestOperator:
     def test_how_many_to_keep_has_to_be_said(self):
         with pytest.raises(TypeError, match="keep_last"):
             MendixPrunePackagesOperator(task_id="prune", app_id="shop")
+
+
+@pytest.fixture
+def archive(tmp_path, packages, context):
+    """Archive the three oldest packages, and give the folder."""
+    for package_id in packages[:3]:
+        MendixToObjectStorageOperator(
+            task_id="archive",
+            app_id="shop",
+            package_id=package_id,
+            destination=f"file://{tmp_path}/releases/{{app_id}}/{{package_id}}.mda",
+        ).execute(context)
+    return tmp_path / "releases"
+
+
+def why(context):
+    """Why the packages stay, by the plan."""
+    return {kept["package_id"]: kept["reason"] for kept in context["ti"].xcoms["plan"]["keep"]}
+
+
+class TestOnlyIfArchived:
+    def guarded(self, archive, **arguments):
+        return prune(only_if_archived=f"file://{archive}", **arguments)
+
+    def damage(self, archive, package_id):
+        file = archive / "shop" / f"{package_id}.mda"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        return file
+
+    def test_what_is_archived_is_deleted(self, archive, packages, platform, context):
+        assert self.guarded(archive).execute(context)["deleted"] == packages[:3]
+        assert list(platform.packages) == packages[3:]
+
+    def test_what_is_not_archived_stays(self, archive, packages, platform, context):
+        (archive / "shop" / f"{packages[1]}.mda").unlink()
+        done = self.guarded(archive).execute(context)
+        assert (done["deleted"], done["kept"]) == ([packages[0], packages[2]], 3)
+        assert why(context)[packages[1]] == f"it is not archived in file://{archive}"
+        assert list(platform.packages) == packages[1:2] + packages[3:]
+
+    @pytest.mark.parametrize("ending", ["", ".manifest.json"])
+    def test_of_half_a_pair_nothing_is_deleted(self, ending, archive, packages, platform, context):
+        for package_id in packages[:3]:
+            (archive / "shop" / f"{package_id}.mda{ending}").unlink()
+        assert self.guarded(archive).execute(context)["deleted"] == []
+        assert list(platform.packages) == packages
+
+    def test_an_unfinished_manifest_is_none(self, archive, packages, platform, context):
+        manifest = archive / "shop" / f"{packages[0]}.mda.manifest.json"
+        manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
+        assert self.guarded(archive).execute(context)["deleted"] == packages[1:3]
+        assert why(context)[packages[0]].startswith("it is not archived in ")
+
+    def test_what_is_damaged_in_the_archive_stays(self, archive, packages, platform, context, caplog):
+        file = self.damage(archive, packages[0])
+        assert self.guarded(archive).execute(context)["deleted"] == packages[1:3]
+        assert why(context)[packages[0]] == f"its archived copy is damaged (file://{file})"
+        assert "its sha256 is" in caplog.text
+
+    def test_one_right_copy_is_enough(self, archive, packages, platform, context):
+        shutil.copytree(archive / "shop", archive / "copies")
+        self.damage(archive, packages[0])
+        assert self.guarded(archive).execute(context)["deleted"] == packages[:3]
+
+    def test_the_archive_of_another_app_does_not_count(self, archive, packages, platform, context):
+        for manifest in (archive / "shop").glob("*.json"):
+            manifest.write_text(manifest.read_text().replace('"app_id": "shop"', '"app_id": "plan"'))
+        assert self.guarded(archive).execute(context)["deleted"] == []
+
+    def test_a_folder_that_is_not_there_holds_nothing(self, archive, packages, platform, context):
+        assert self.guarded(archive / "elsewhere").execute(context)["deleted"] == []
+        assert list(platform.packages) == packages
+
+    def test_what_failed_needs_no_archive(self, archive, packages, platform, context):
+        (archive / "shop" / f"{packages[0]}.mda").unlink()
+        platform.packages[packages[0]].steps = [("Failed", math.inf)]
+        assert self.guarded(archive).execute(context)["deleted"] == packages[:3]
+
+    def test_all_is_checked_before_anything_is_deleted(self, archive, packages, platform, context, monkeypatch):
+        def read(store, path):
+            if packages[2] in path and path.endswith(".mda"):
+                raise OSError(5, "the disk is gone")
+            return whole(store, path)
+
+        whole = LocalStore.read
+        monkeypatch.setattr(LocalStore, "read", read)
+        with pytest.raises(OSError, match="the disk is gone"):
+            self.guarded(archive).execute(context)
+        assert list(platform.packages) == packages
+
+    def test_only_what_would_be_deleted_is_read(self, archive, packages, platform, context, monkeypatch):
+        def read(store, path):
+            if path.endswith(".mda"):
+                files.append(path)
+            return whole(store, path)
+
+        files, whole = [], LocalStore.read
+        monkeypatch.setattr(LocalStore, "read", read)
+        self.guarded(archive, keep_last=4).execute(context)
+        assert files == [str(archive / "shop" / f"{packages[0]}.mda")]
+
+    def test_a_dry_run_tells_the_same(self, archive, packages, platform, context):
+        self.damage(archive, packages[0])
+        assert self.guarded(archive, dry_run=True).execute(context)["kept"] == 3
+        assert "damaged" in why(context)[packages[0]]
+        assert list(platform.packages) == packages
+
+    @pytest.mark.parametrize("rendered", ["", "none", None])
+    def test_what_renders_to_nothing_is_no_way_around_it(self, rendered, packages, platform, context):
+        operator = prune(only_if_archived="{{ folder }}")
+        operator.only_if_archived = rendered
+        with pytest.raises(AirflowFailException, match="names no folder"):
+            operator.execute(context)
+        assert not platform.journal
+
+    def test_it_is_templated(self, archive, packages, context):
+        operator = prune(only_if_archived="file://{{ folder }}", archive_conn_id="{{ conn }}")
+        operator.render_template_fields({"folder": str(archive), "conn": ""})
+        operator.archive_conn_id = operator.archive_conn_id or None
+        assert operator.execute(context)["deleted"] == packages[:3]
+
+    def test_a_plan_is_spared_without_being_changed(self):
+        before = plan([package(number, days=number) for number in (1, 2, 3)])
+        after = retention.spare(before, {"p-2": "it is dear to somebody", "p-9": "it is not there"})
+        assert ids(before.delete) == ["p-3", "p-2"]
+        assert ids(after.delete) == ["p-3"]
+        assert [kept.package.package_id for kept in after.keep] == ["p-1", "p-2"]
+        assert reasons(after)["p-2"] == "it is dear to somebody"
 
 
 class TestTrouble:

@@ -2,8 +2,8 @@
 
 Both send credentials only in the headers of one request to the one host of the connection, follow no redirect
 on an API call, read neither ``.netrc`` nor cookies, and take at most `LONGEST_BODY` bytes and the account's
-``timeout`` for one answer, even one that drips. The original exception of a library is not chained: its text may
-hold a signed URL.
+``timeout`` for one answer, even one that drips. A file on its way up may take longer, if only each piece of it
+goes out in that time. The original exception of a library is not chained: its text may hold a signed URL.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -30,11 +31,14 @@ from airflow_provider_mendix.api.errors import (
     RedirectedError,
     UnsafeLinkError,
 )
+from airflow_provider_mendix.api.files import FileHead, Part, read_head
 
 if TYPE_CHECKING:
     from typing import Self
 
     import requests
+
+    from airflow_provider_mendix.api.multipart import FileForm
 
 T = TypeVar("T")
 
@@ -46,32 +50,51 @@ _MOST_CONNECTIONS = 32
 
 
 class Download:
-    """The file of a package on its way.
+    """The file of a package, or the rest of one, on its way.
 
-    :param size: bytes that the host announced, if it did.
+    :ivar head: what the host said of it.
     """
 
-    def __init__(self, response: requests.Response) -> None:
+    def __init__(self, response: requests.Response, head: FileHead) -> None:
         self._response = response
-        length = response.headers.get("Content-Length", "")
-        self.size = int(length) if length.isdigit() else None
+        self.head = head
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole file, if the host announced them."""
+        return self.head.size
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the bytes as they are on the wire, about a mebibyte at a time.
+        """Give the bytes as they are on the wire, about a mebibyte at a time, and what there is each second.
 
-        :raises DownloadError: if the line breaks, or the file ends before its announced size.
+        :raises DownloadError: if the line breaks, or the file ends before its announced size. All bytes that
+            arrived before have been given then.
         """
         import urllib3
 
-        received = 0
-        try:
-            for chunk in self._response.raw.stream(CHUNK, decode_content=False):
-                received += len(chunk)
-                yield chunk
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        received = self.head.first
+        broken = ""
+        at_end = False
+        while not at_end:
+            pieces: list[bytes] = []
+            length, due = 0, time.monotonic() + 1
+            while length < CHUNK and (not pieces or time.monotonic() < due):
+                try:
+                    piece = self._response.raw.read1(CHUNK, decode_content=False)
+                except (urllib3.exceptions.HTTPError, OSError) as error:
+                    broken, piece = _reason(error), b""
+                if not piece:
+                    at_end = True
+                    break
+                pieces.append(piece)
+                length += len(piece)
+            received += length
+            if pieces:
+                yield b"".join(pieces)
+        if broken:
             raise DownloadError(
-                f"The download broke off after {received} of {self.size or 'unknown'} bytes: {_reason(error)}."
-            ) from None
+                f"The download broke off after {received} of {self.size or 'unknown'} bytes: {broken}."
+            )
         if self.size is not None and received != self.size:
             raise DownloadError(f"The download ended after {received} of {self.size} bytes.")
 
@@ -100,26 +123,44 @@ class MendixClient:
 
         :raises MendixError: whatever came instead of a good answer.
         """
+        return self._exchange(call, None)
+
+    def upload(self, call: Call[T], form: FileForm) -> T:
+        """Send one call with a file as its body, once, in constant memory.
+
+        An answer that comes before all of it is sent counts, if it can still be read.
+
+        :raises MendixError: whatever came instead of a good answer.
+        :raises Exception: whatever the source of the file raises.
+        """
+        return self._exchange(call, form)
+
+    def _exchange(self, call: Call[T], form: FileForm | None) -> T:
         import requests
         import urllib3
 
         try:
-            with contextlib.closing(self._request(call)) as response:
+            with contextlib.closing(self._request(call, form)) as response:
                 body = bytearray()
                 while chunk := response.raw.read1(64 * 1024, decode_content=True):
                     body += chunk
                     _check_length(call, len(body))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _not_answered(call, error, self.account) from None
+            if form and form.failure:
+                raise form.failure from None
+            raise _not_answered(call, error, self.account, form) from None
+        if form and form.failure:
+            raise form.failure
         return call.parse(_response(self.account, response.status_code, response.headers, bytes(body)))
 
     @contextlib.contextmanager
-    def download(self, source: str | Call[bytes]) -> Iterator[Download]:
+    def download(self, source: str | Call[bytes], part: Part | None = None) -> Iterator[Download]:
         """Open the file of a package.
 
         :param source: a signed link, or the deprecated download call. Only that call carries credentials, and
             not to where it may redirect.
-        :raises DownloadError: if the file host refuses.
+        :param part: what to ask a file host for; it may give all of the file all the same.
+        :raises DownloadError: if the file host refuses, or gives another part.
         :raises UnsafeLinkError: if the link, or one that it redirects to, is not safe.
         :raises MendixError: if the download call is refused.
         """
@@ -128,12 +169,12 @@ class MendixClient:
 
         call = None if isinstance(source, str) else source
         try:
-            response = self._get_file(source) if isinstance(source, str) else self._request(source)
+            response = self._get_file(source, part) if isinstance(source, str) else self._request(source)
             if call and response.is_redirect:
                 response.close()
                 location = _location(response)
                 call = None  # from here on, a file host answers
-                response = self._get_file(location)
+                response = self._get_file(location, part)
         except (requests.RequestException, OSError) as error:
             raise DownloadError(f"The file host cannot be reached: {_reason(error)}.") from None
         with contextlib.closing(response):
@@ -143,25 +184,24 @@ class MendixClient:
                 except (urllib3.exceptions.HTTPError, OSError) as error:
                     raise _not_answered(call, error, self.account) from None
                 call.parse(_response(self.account, response.status_code, response.headers, body))
-            if response.status_code != 200:
-                raise DownloadError(
-                    f"The file host {urlsplit(response.url).hostname} answered HTTP {response.status_code}. The"
-                    " link may have expired.",
-                    status=response.status_code,
-                )
+            answer = _response(self.account, response.status_code, response.headers, b"")
+            head = read_head(urlsplit(response.url).hostname, answer, part)
             _leave_time_for_the_body(response)
-            yield Download(response)
+            yield Download(response, head)
 
-    def _request(self, call: Call[Any]) -> requests.Response:
+    def _request(self, call: Call[Any], form: FileForm | None = None) -> requests.Response:
         url = self.account.base_url(call.endpoint.api) + call.target
         headers, body = _headers_and_body(self.account, call)
-        return self._open(call.endpoint.method, url, headers, body)
+        if form is None:
+            return self._open(call.endpoint.method, url, headers, body)
+        return self._open(call.endpoint.method, url, {**headers, "Content-Type": form.content_type}, form)
 
-    def _get_file(self, url: str) -> requests.Response:
+    def _get_file(self, url: str, part: Part | None) -> requests.Response:
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(part.headers() if part else {})}
         for _ in range(_MOST_REDIRECTS):
             if not is_safe(url):
                 raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
-            response = self._open("GET", url, {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+            response = self._open("GET", url, headers)
             if not response.is_redirect:
                 return response
             response.close()
@@ -169,7 +209,7 @@ class MendixClient:
         raise RedirectedError(f"The file host redirected {_MOST_REDIRECTS} times.")
 
     def _open(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: dict[str, str], body: bytes | FileForm | None = None
     ) -> requests.Response:
         return self._session().request(
             method,
@@ -190,14 +230,16 @@ class MendixClient:
             import requests
             from requests.adapters import HTTPAdapter
 
-            from airflow_provider_mendix.api.timed import TimedResponse
+            from airflow_provider_mendix.api.timed import TimedConnection, TimedResponse
+
+            means = {"response_class": TimedResponse, "patience": self.account.timeout}
 
             class Adapter(HTTPAdapter):
                 def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
                     pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
                     kind = pool.ConnectionCls  # there is one for each of http, https and SOCKS
-                    if kind.response_class is not TimedResponse:
-                        pool.ConnectionCls = type("Connection", (kind,), {"response_class": TimedResponse})
+                    if not issubclass(kind, TimedConnection):
+                        pool.ConnectionCls = type("Connection", (TimedConnection, kind), means)
                     return pool
 
             class Session(requests.Session):
@@ -350,8 +392,16 @@ def _load_for_async(verify: bool | str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=bundle)
 
 
-def _not_answered(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
-    message = f"{call}: no whole answer from {account.base_url(call.endpoint.api)}: {_reason(error)}. {call.doubt}"
+def _not_answered(
+    call: Call[Any], error: Exception, account: Account, form: FileForm | None = None
+) -> MendixConnectionError:
+    host = account.base_url(call.endpoint.api)
+    if form and not form.is_sent:
+        return MendixConnectionError(
+            f"{call}: the upload to {host} broke off after {form.sent} of {len(form)} bytes: {_reason(error)}."
+            " Mendix has not got all of the file."
+        )
+    message = f"{call}: no whole answer from {host}: {_reason(error)}. {call.doubt}"
     return MendixConnectionError(message.rstrip())
 
 

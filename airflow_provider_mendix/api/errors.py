@@ -25,7 +25,13 @@
     ├── RevisionAlreadyBuiltError    there is a package of the revision, and if_exists="fail"
     ├── PackageFailedError           the package ended as `Failed`
     ├── PackageNotReadyError         the package has no file to download (yet)
+    ├── UploadFailedError            Mendix has the file, and could not make a package of it
+    ├── NotArchivedError             there is no such object, or nothing that says what it is
     ├── DownloadError                the file did not arrive whole              (transient)
+    │   ├── DamagedFileError             it arrived, but a checksum or its structure is wrong (transient)
+    │   └── FileChangedError             the host gave parts of two different files (transient)
+    ├── UnverifiableFileError        the file cannot be checked in the way that was asked for
+    ├── ObjectExistsError            there is another object, and it is not to be replaced
     ├── UnsafeLinkError              the link to the file is not https
     ├── OutageError                  no good answer for longer than a wait tolerates
     ├── WaitTimeoutError             a wait reached its deadline
@@ -209,10 +215,34 @@ class PackageNotReadyError(MendixError):
     """The package has no file to download, because it is not ``Succeeded`` or has no URL."""
 
 
+class UploadFailedError(MendixError):
+    """The job that makes a package of an uploaded file ended as ``Failed``."""
+
+
+class NotArchivedError(MendixError):
+    """There is no such object, or no whole manifest beside it that says what it is."""
+
+
 class DownloadError(MendixError):
     """The file of a package did not arrive whole."""
 
     transient = True
+
+
+class DamagedFileError(DownloadError):
+    """All of the file arrived, but a checksum, its length or its structure says that it is damaged."""
+
+
+class FileChangedError(DownloadError):
+    """The file on the host is another one than the one whose beginning has been read."""
+
+
+class UnverifiableFileError(MendixError):
+    """The file may be right, but it cannot be checked in the way that was asked for."""
+
+
+class ObjectExistsError(MendixError):
+    """At the destination there is an object that is not known to be the same, and it is not to be replaced."""
 
 
 class UnsafeLinkError(MendixError):

@@ -1,15 +1,48 @@
-"""One time limit for a whole answer, for the sender whose library has only one for each packet."""
+"""The time limits of a connection, for the sender whose library has only one for each packet."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import math
+import selectors
 import socket
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT
+
+
+class TimedConnection(http.client.HTTPConnection):
+    """A connection that has a time limit for each piece that it sends, and hears out a server that says no early.
+
+    The library would let a piece take as long as connecting may take.
+
+    :cvar patience: seconds that one piece may take.
+    """
+
+    patience: ClassVar[float]
+    _is_connecting = False
+
+    def connect(self) -> None:
+        self._is_connecting = True
+        try:
+            super().connect()
+        finally:
+            self._is_connecting = False
+
+    def send(self, data: Any) -> None:
+        if self.sock is None or self._is_connecting:
+            super().send(data)
+            return
+        self.sock.settimeout(self.patience)
+        try:
+            super().send(data)
+        except TimeoutError:
+            if not _has_something_to_say(self.sock):
+                raise
+            # This is how the library learns that nobody listens any more, but that there may be an answer.
+            raise BrokenPipeError from None
 
 
 class TimedResponse(http.client.HTTPResponse):
@@ -51,3 +84,9 @@ class TimedLine(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def _has_something_to_say(sock: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))

@@ -8,13 +8,16 @@ import msgspec
 
 from airflow_provider_mendix.api.build import Package, PackageStatus, get_package, list_packages
 from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.deploy_v2 import Job, JobStatus, get_job
 from airflow_provider_mendix.api.errors import (
     MendixError,
+    NotFoundError,
     OutageError,
     PackageFailedError,
     PackageNotFoundError,
     RevisionNotFoundError,
     UnexpectedEventError,
+    UploadFailedError,
     WaitTimeoutError,
     error_from_json,
 )
@@ -71,6 +74,41 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         return error.transient or (isinstance(error, PackageNotFoundError) and now < self.appears_by)
 
 
+class JobWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Wait until the job of an upload is ``Completed``.
+
+    :param package_id: the package that the job makes.
+    :param appears_by: wall-clock time, in seconds since the epoch, until when a job that is not there counts as
+        not there *yet*.
+    """
+
+    app_id: str
+    job_id: str
+    package_id: str
+    appears_by: float = 0.0
+
+    @property
+    def subject(self) -> str:
+        return f"Upload of package {self.package_id} to app {self.app_id} (job {self.job_id})"
+
+    def call(self) -> Call[Job]:
+        return get_job(self.app_id, self.job_id)
+
+    def judge(self, answer: Job) -> Outcome:
+        if answer.status == JobStatus.FAILED:
+            raise UploadFailedError(
+                f"{self.subject} ended as Failed. Mendix gives no reason; see whether the app's Environments page"
+                " in the portal tells more. Another try of the task uploads the file again."
+            )
+        done = answer.status == JobStatus.COMPLETED
+        result = {"package_id": self.package_id, "job_id": self.job_id}
+        return Outcome(answer.status, done=done, result=result if done else {})
+
+    def forgives(self, error: MendixError, now: float) -> bool:
+        """Tell whether an error may pass."""
+        return error.transient or (isinstance(error, NotFoundError) and now < self.appears_by)
+
+
 class RoomWait(msgspec.Struct, frozen=True, tag=True):
     """Wait until fewer builds of an app than a limit are under way, by what Mendix shows.
 
@@ -125,7 +163,7 @@ class RevisionWait(msgspec.Struct, frozen=True, tag=True):
         return error.transient
 
 
-Wait = PackageWait | RoomWait | RevisionWait
+Wait = PackageWait | JobWait | RoomWait | RevisionWait
 
 
 def wait_to_json(wait: Wait) -> dict[str, Any]:
@@ -239,7 +277,7 @@ class Watch:
             raise OutageError(
                 f"{self.wait.subject}: no good answer from Mendix for {silence:.0f} s (tolerated:"
                 f" {self.outage_tolerance:.0f} s); last state {self.state}. The last problem: {self.problem}"
-                " The build itself goes on; look at the package before starting another one."
+                " What Mendix does goes on; look at the package before starting another one."
             ) from self.problem
 
     def _timeout_message(self, now: float) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_mendix.api import app_repository, build, deploy, inputs, team_server
+from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, inputs, team_server
 from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
 from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.clock import Clock, SystemClock
@@ -27,9 +27,11 @@ from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.hooks import credentials, revisions
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
+    from airflow.sdk import Connection, ObjectStoragePath
 
     from airflow_provider_mendix.api.clients import Download
+    from airflow_provider_mendix.api.files import Part
+    from airflow_provider_mendix.archive.manifest import Manifest
 
 T = TypeVar("T")
 
@@ -127,19 +129,61 @@ class MendixHook(BaseHook):
         :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix gives no link.
         :raises DownloadError: if the file host refuses.
         """
+        package, link = self.get_link(app_id, package_id)
+        with self.open_link(link) as download:
+            yield package, download
+
+    def get_link(self, app_id: str, package_id: str) -> tuple[build.Package, build.DownloadUrl]:
+        """Get a package and the signed link to its file, which is a secret that expires.
+
+        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix gives no link.
+        """
         package = self.get_package(app_id, package_id, url=True)
-        if package.status != build.PackageStatus.SUCCEEDED:
-            raise PackageNotReadyError(
-                f"Package {package_id} of app {app_id} is {package.status}, not Succeeded, so it has no file."
-                " Wait for it first, with MendixPackageSensor or wait_for_completion=True."
-            )
+        require_succeeded(app_id, package)
         if package.url is None:
             raise PackageNotReadyError(
                 f"Package {package_id} of app {app_id} is Succeeded, but Mendix gave no link to its file. Try"
                 " again later; if it stays so, the file may be gone."
             )
-        with self.get_conn().download(package.url.location) as download:
-            yield package, download
+        return package, package.url
+
+    @contextmanager
+    def open_link(self, link: build.DownloadUrl, part: Part | None = None) -> Iterator[Download]:
+        """Open the file behind a signed link.
+
+        :param part: ask for the rest of a file; the host may give all of it all the same.
+        :raises DownloadError: if the file host refuses.
+        """
+        with self.get_conn().download(link.location, part) as download:
+            yield download
+
+    def upload_package(
+        self, app_id: str, *, name: str, size: int, pieces: Iterable[bytes]
+    ) -> deploy_v2.StartedUpload:
+        """Upload the file of a package, once: a second call makes a second package.
+
+        :param name: what Mendix is to call the package, such as ``main-2.5.4.63.mda``.
+        :param size: bytes of the file, 1 GB at most.
+        :param pieces: those bytes; they are read while they are sent.
+        """
+        from airflow_provider_mendix.api.multipart import FileForm
+
+        return self.get_conn().upload(deploy_v2.upload_package(app_id, name), FileForm(name, size, pieces))
+
+    def get_job(self, app_id: str, job_id: str) -> deploy_v2.Job:
+        """Get the state of the job that makes a package of an uploaded file."""
+        return self.send(deploy_v2.get_job(app_id, job_id))
+
+    def list_archived(self, location: ObjectStoragePath, app_id: str) -> list[Manifest]:
+        """List the packages of an app that an archive holds, the one stored last first.
+
+        Those count whose manifest is complete and whose object is there with the size that it says.
+
+        :param location: the folder; all below it counts.
+        """
+        from airflow_provider_mendix.archive.listing import archived
+
+        return archived(location, inputs.app_id(app_id))
 
     def list_apps(self) -> list[deploy.App]:
         """List the apps that the user may see."""
@@ -255,6 +299,18 @@ class MendixHook(BaseHook):
                 with suppress(BranchNotFoundError):
                     return self.send(ask(app_id, name))
             raise missing
+
+
+def require_succeeded(app_id: str, package: build.Package) -> None:
+    """Check that there can be a file of a package.
+
+    :raises PackageNotReadyError: if the package is not ``Succeeded``.
+    """
+    if package.status != build.PackageStatus.SUCCEEDED:
+        raise PackageNotReadyError(
+            f"Package {package.package_id} of app {app_id} is {package.status}, not Succeeded, so it has no file."
+            " Wait for it first, with MendixPackageSensor or wait_for_completion=True."
+        )
 
 
 def account_of(connection: Connection, extra: Mapping[str, Any]) -> Account:

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_mendix import retention
 from airflow_provider_mendix.api import deploy, inputs
+from airflow_provider_mendix.api.build import PackageStatus
 from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.errors import MendixError, PackageInUseError, PackageNotFoundError
+from airflow_provider_mendix.api.errors import (
+    InvalidInputError,
+    MendixError,
+    PackageInUseError,
+    PackageNotFoundError,
+)
 from airflow_provider_mendix.api.waits import PackageWait, RoomWait, result_of
 from airflow_provider_mendix.builds import VISIBLE_WITHIN, Build, find_or_start
 from airflow_provider_mendix.failing import failing
@@ -285,6 +291,11 @@ class MendixPrunePackagesOperator(BaseOperator):
     Before anything is deleted the plan is logged and put into XCom under ``plan``: ``delete`` (the oldest first)
     and ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
 
+    With ``only_if_archived``, a package stays unless an archive has it: below that folder there must be an object
+    with a complete manifest that names this app and this package. The object is read back, so that its size and
+    its sha256 are known to be those of the manifest. All of that is done for each package that would be deleted,
+    in a dry run too, before the first one is. ``Failed`` packages have no file, and need no archive.
+
     A package that an environment uses is never deleted: Mendix refuses that (``PACKAGE_IN_USE``). It is no error
     here; the task returns which ones they were.
 
@@ -299,14 +310,18 @@ class MendixPrunePackagesOperator(BaseOperator):
         are a group of their own.
     :param older_than: delete only what is older than this.
     :param dry_run: make the plan, and delete nothing.
+    :param only_if_archived: URL of the folder of an archive, such as ``s3://releases/shop``: delete only what is
+        archived there or below, and undamaged.
+    :param archive_conn_id: id of the connection for that storage; none for local files.
     :param mendix_conn_id: id of the Airflow connection.
     :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
         no such app: another try would only meet that again. The reason is its ``__cause__``.
+    :raises OSError: if the archive cannot be read, or what else its library raises then. Nothing is deleted then.
     :raises MendixError: if some packages could not be deleted; it names what is done and what is left. Another
         try goes on with those.
     """
 
-    template_fields: Sequence[str] = ("mendix_conn_id", "app_id")
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "only_if_archived", "archive_conn_id")
     clock: ClassVar[Clock] = SystemClock()
 
     def __init__(
@@ -317,6 +332,8 @@ class MendixPrunePackagesOperator(BaseOperator):
         per_branch: bool = False,
         older_than: timedelta | None = None,
         dry_run: bool = False,
+        only_if_archived: str | None = None,
+        archive_conn_id: str | None = None,
         mendix_conn_id: str = MendixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -331,12 +348,17 @@ class MendixPrunePackagesOperator(BaseOperator):
         self.older_than = older_than
         # `dry_run` itself is a method of every operator.
         self.is_dry_run = dry_run
+        self.only_if_archived = only_if_archived
+        self.archive_conn_id = archive_conn_id
         self.mendix_conn_id = mendix_conn_id
+        # What renders to nothing must not switch the safety catch off.
+        self._is_guarded = only_if_archived is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, decide, tell, and delete."""
         hook = MendixHook(self.mendix_conn_id)
         with failing(self):
+            archive = self._archive()
             packages = hook.list_packages(self.app_id)
             now = pendulum.from_timestamp(self.clock.now(), tz="UTC")
             plan = retention.plan(
@@ -346,7 +368,30 @@ class MendixPrunePackagesOperator(BaseOperator):
                 older_than=self.older_than,
                 now=now,
             )
+            plan = self._spare_what_is_not_archived(plan, archive)
             retention.announce(plan, self.app_id, now)
             context["ti"].xcom_push(key=PLAN_KEY, value=plan.to_json())
             done = retention.Done() if self.is_dry_run else retention.carry_out(plan, hook, self.app_id)
         return {**msgspec.structs.asdict(done), "kept": len(plan.keep), "dry_run": self.is_dry_run}
+
+    def _archive(self) -> ObjectStoragePath | None:
+        if not self._is_guarded:
+            return None
+        folder = str(self.only_if_archived or "").strip()
+        if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
+            raise InvalidInputError(
+                f"only_if_archived {self.only_if_archived!r} names no folder. Give the URL of the archive, such as"
+                " s3://releases/shop, or leave it out."
+            )
+        return ObjectStoragePath(folder, conn_id=self.archive_conn_id)
+
+    def _spare_what_is_not_archived(
+        self, plan: retention.Plan, archive: ObjectStoragePath | None
+    ) -> retention.Plan:
+        if archive is None:
+            return plan
+        # Loaded here, because a DAG file that is parsed needs none of it.
+        from airflow_provider_mendix.archive.listing import not_archived
+
+        with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]
+        return retention.spare(plan, not_archived(archive, self.app_id, with_file))

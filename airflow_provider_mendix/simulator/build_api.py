@@ -77,7 +77,7 @@ def start_build(platform: Platform, request: Request, app_id: str) -> Reply:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both Revision and Version must be given.")
     if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", wish.version):
         raise RefusedError(400, "INVALID_VERSION", f"{wish.version!r} is not major.minor.patch.")
-    ending = platform.next_endings.popleft() if platform.next_endings else platform.ending
+    ending = platform.take_ending()
     if ending is Ending.REFUSED:
         raise RefusedError(500, "BUILD_FAILED", "The build could not be started.")
     package = platform.new_package(

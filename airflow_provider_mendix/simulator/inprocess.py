@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_mendix.api.clock import Clock
@@ -45,7 +45,6 @@ def install(
         host = hosts.get(base) if base != platform.files_url else "files"
         if host is None:
             return None
-        body = request.body or b""
         reply = platform.handle(
             Request(
                 host=host,
@@ -53,7 +52,7 @@ def install(
                 path=url.path,
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),
                 headers={name.lower(): value for name, value in request.headers.items()},
-                body=body.encode() if isinstance(body, str) else body,
+                body=_body_of(request),
             )
         )
         _let_it_happen(reply, request, platform.clock)
@@ -61,6 +60,14 @@ def install(
         return create_response(request, status_code=reply.status, headers=headers, content=reply.body)
 
     mocker.add_matcher(answer)
+
+
+def _body_of(request: _RequestObjectProxy) -> bytes:
+    """A file on its way up is read as a socket would take it."""
+    body: Any = request.body or b""
+    if isinstance(body, str):
+        return body.encode()
+    return body if isinstance(body, bytes) else b"".join(body)
 
 
 def _let_it_happen(reply: Reply, request: _RequestObjectProxy, clock: Clock) -> None:

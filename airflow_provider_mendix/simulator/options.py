@@ -23,7 +23,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         without; it knows one form only.
     :param team_server_branch_names: the same for the path of the Team Server API.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
-    :param tagged_versions: whether it shows ``LatestTaggedVersion``.
+    :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
+    :param uploaded_version: whether an uploaded package has the version that its name tells, or none.
+    :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
     """
 
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
@@ -38,4 +40,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     git_branch_names: Literal["prefixed", "bare"] = "prefixed"
     team_server_branch_names: Literal["prefixed", "bare"] = "prefixed"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
+    longest_upload: int = 10**9
+    uploaded_version: Literal["from_name", "absent"] = "from_name"
     tagged_versions: bool = True

@@ -14,6 +14,18 @@ from airflow_provider_mendix.simulator.repositories import RepositoryType
 SUCCEEDED = "Succeeded"
 UNDOCUMENTED = "Optimizing"
 
+Steps = Sequence[tuple[str, float]]
+"""States, and the seconds spent in each; the last one lasts."""
+
+
+def state_at(steps: Steps, age: float) -> str:
+    """Give the state that something of an age is in."""
+    for state, seconds in steps:
+        if age < seconds:
+            return state
+        age -= seconds
+    return steps[-1][0]
+
 
 class Timeline(msgspec.Struct, frozen=True):
     """How long a build stays in each state, in seconds."""
@@ -70,8 +82,8 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     :param line: the branch, as the name has it.
     :param version: four parts.
     :param created_at: seconds since the epoch.
-    :param steps: each state and the seconds spent in it; the last one lasts.
     :param in_use: an environment runs it, so that it cannot be deleted.
+    :param file: what was uploaded; of a build, the file is made when it is asked for.
     """
 
     package_id: str
@@ -83,17 +95,30 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     creator: str
     created_at: float
     size: int
-    steps: Sequence[tuple[str, float]] = ((SUCCEEDED, math.inf),)
+    steps: Steps = ((SUCCEEDED, math.inf),)
     in_use: bool = False
+    file: bytes | None = None
 
     def status(self, now: float) -> str:
         """Give the state at a time."""
-        left = now - self.created_at
-        for state, seconds in self.steps:
-            if left < seconds:
-                return state
-            left -= seconds
-        return self.steps[-1][0]
+        return state_at(self.steps, now - self.created_at)
+
+
+class StoredJob(msgspec.Struct, frozen=True):
+    """The job of an upload.
+
+    :param package_id: the package that it makes.
+    :param created_at: seconds since the epoch.
+    """
+
+    package_id: str
+    app_id: str
+    created_at: float
+    steps: Steps
+
+    def status(self, now: float) -> str:
+        """Give the state at a time."""
+        return state_at(self.steps, now - self.created_at)
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):

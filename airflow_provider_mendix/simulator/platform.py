@@ -15,6 +15,7 @@ from airflow_provider_mendix.simulator import (
     app_repository_api,
     build_api,
     deploy_api,
+    deploy_v2_api,
     files,
     repositories,
     routes,
@@ -24,12 +25,12 @@ from airflow_provider_mendix.simulator.access import Access
 from airflow_provider_mendix.simulator.injector import Faults
 from airflow_provider_mendix.simulator.journal import Journal, entry
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.packages import SUCCEEDED, App, Ending, StoredPackage, Timeline
+from airflow_provider_mendix.simulator.packages import SUCCEEDED, App, Ending, StoredJob, StoredPackage, Timeline
 from airflow_provider_mendix.simulator.repositories import Commit, Repository, RepositoryType
 from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply
 
 __all__ = ["Ending", "Options", "Platform", "Reply", "Request", "Timeline"]
-__all__ += ["app_repository_api", "build_api", "deploy_api", "team_server_api"]
+__all__ += ["app_repository_api", "build_api", "deploy_api", "deploy_v2_api", "team_server_api"]
 
 _YEAR = 365 * 24 * 3600.0
 
@@ -38,9 +39,9 @@ class Platform(Access):
     """Everything that the simulated Mendix knows, and how it answers.
 
     :param clock: builds go on and links expire by it.
-    :ivar timeline: how long builds to come take.
-    :ivar ending: how builds to come end.
-    :ivar next_endings: how the next ones end; goes first, one for each accepted start call.
+    :ivar timeline: how long builds and uploads to come take.
+    :ivar ending: how builds and uploads to come end.
+    :ivar next_endings: how the next ones end; goes first, one for each accepted call that starts one.
     :ivar package_size: bytes of files to come.
     :ivar files_url: base URL of the file host, put in front of links.
     :ivar repositories: those of the apps, by subdomain.
@@ -59,6 +60,7 @@ class Platform(Access):
         self.files_url = "https://files.simulator.invalid"
         self.repositories: dict[str, Repository] = {}
         self.packages: dict[str, StoredPackage] = {}
+        self.jobs: dict[str, StoredJob] = {}
         self.journal = Journal()
         self.faults = Faults(self.clock, self.packages)
         self._secret = secrets.token_bytes(32)
@@ -182,6 +184,10 @@ class Platform(Access):
             self.packages[package_id] = package
         return package
 
+    def take_ending(self) -> Ending:
+        """Decide how what is started now ends."""
+        return self.next_endings.popleft() if self.next_endings else self.ending
+
     def status(self, package_id: str) -> str:
         """Give the state that a package is in now."""
         return self.packages[package_id].status(self.faults.held_at(package_id, self.clock.now()))
@@ -200,7 +206,8 @@ class Platform(Access):
 
     def content(self, package_id: str) -> bytes:
         """Give the file of a package."""
-        return files.mda(package_id, self.packages[package_id].size)
+        package = self.packages[package_id]
+        return files.mda(package_id, package.size) if package.file is None else package.file
 
     def sha256(self, package_id: str) -> str:
         """Give the digest of that file, in hexadecimal."""

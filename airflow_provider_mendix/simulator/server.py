@@ -137,13 +137,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not length.isdigit():
             self.send_error(411)
             return
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            # The client has left in the middle: nobody would handle half a request.
+            self.close_connection = True
+            return
         request = Request(
             host=self.server.host,
             method=self.command,
             path=path,
             query=dict(parse_qsl(query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(length)),
+            body=body,
         )
         reply = self.server.answer(request)
         if self._client_leaves(within=reply.delay) or reply.drop:

@@ -3,39 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.errors import InvalidInputError
-from airflow_provider_mendix.archive import store
+from airflow_provider_mendix.api.errors import InvalidInputError, ObjectExistsError, UnverifiableFileError
 from airflow_provider_mendix.failing import failing
-from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.hooks.mendix import MendixHook, require_succeeded
+from airflow_provider_mendix.waiting import DEFAULT_OUTAGE_TOLERANCE, seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_mendix.archive.manifest import TaskRun
+
+IfObjectExists = Literal["fail", "skip", "replace"]
+Verify = Literal["structure", "deep"]
+
 
 class MendixToObjectStorageOperator(BaseOperator):
-    """Stream the file of a ``Succeeded`` package to object storage, whole or not at all.
+    """Bring the file of a ``Succeeded`` package to object storage, whole and checked, or not at all.
 
-    The signed link is asked for in this task and used at once. The file host gets no Mendix credentials. The
-    object appears under its name only when all bytes have arrived and their number is right.
+    The object appears under its name only when all of it has arrived and proved right; ``docs/archive.md`` says
+    how it is checked. Beside it is a manifest, ``<object>.manifest.json``. A download that breaks goes on where it
+    stopped, with a new link if the old one has expired. The file host gets no Mendix credentials.
 
-    The task returns ``{"package_id", "version", "url", "size", "sha256"}``.
+    Run again, the task finds its object and does nothing.
+
+    The task returns ``{"package_id", "app_id", "version", "revision", "url", "manifest", "size", "sha256",
+    "stored"}``; ``stored`` tells whether this run brought it there.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/#retrieve-package
 
     :param app_id: subdomain of the app.
     :param package_id: id of the package.
     :param destination: URL of the object, such as ``s3://releases/shop/2.5.4.mda``: anything that Airflow's
-        ``ObjectStoragePath`` takes. An object that is there already is replaced.
+        ``ObjectStoragePath`` takes. Besides Jinja, ``{app_id}``, ``{package_id}``, ``{version}`` (three parts),
+        ``{revision}``, ``{branch}`` and ``{name}`` are filled in from the package, made safe for a path.
     :param destination_conn_id: id of the connection for that storage; none for local files.
+    :param if_object_exists: what to do if there is an object that is not known to be this package: ``fail``,
+        ``skip`` the task, or ``replace`` it.
+    :param verify: ``structure`` checks size, the host's checksums and that it is a whole zip; ``deep`` also checks
+        every file in the zip (needs ``airflow-provider-mendix[deep]``).
+    :param outage_tolerance: seconds without progress of the download that are put up with (default 15 minutes).
+    :param fast_path: reach S3 by way of `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
+        can do all that the connection says.
     :param mendix_conn_id: id of the Airflow connection to Mendix.
-    :raises AirflowFailException: if a value cannot be right (before any request) or the key is refused.
+    :raises AirflowFailException: if a value cannot be right (before any byte moves), the key is refused, another
+        object is there, or the file cannot be checked as asked.
+    :raises AirflowSkipException: if another object is there, and ``if_object_exists`` is ``skip``.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` or has no file.
-    :raises DownloadError: if the file does not arrive whole.
+    :raises DownloadError: if the file does not arrive whole and right.
     """
 
     template_fields: Sequence[str] = (
@@ -44,6 +64,8 @@ class MendixToObjectStorageOperator(BaseOperator):
         "package_id",
         "destination",
         "destination_conn_id",
+        "if_object_exists",
+        "verify",
     )
 
     def __init__(
@@ -53,6 +75,10 @@ class MendixToObjectStorageOperator(BaseOperator):
         package_id: str,
         destination: str,
         destination_conn_id: str | None = None,
+        if_object_exists: IfObjectExists = "fail",
+        verify: Verify = "structure",
+        outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
+        fast_path: bool = True,
         mendix_conn_id: str = MendixHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -61,40 +87,64 @@ class MendixToObjectStorageOperator(BaseOperator):
         self.package_id = package_id
         self.destination = destination
         self.destination_conn_id = destination_conn_id
+        self.if_object_exists = if_object_exists
+        self.verify = verify
+        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
+        self.fast_path = fast_path
         self.mendix_conn_id = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Stream the file."""
-        with failing(self):
-            return self._stream()
+        """Bring the file to its place."""
+        with failing(self, ObjectExistsError, UnverifiableFileError):
+            try:
+                return self._archive(context)
+            except ObjectExistsError as error:
+                if self.if_object_exists != "skip":
+                    raise
+                raise AirflowSkipException(str(error)) from error
 
-    def _stream(self) -> dict[str, Any]:
-        destination = ObjectStoragePath(_checked_url(self.destination), conn_id=self.destination_conn_id)
+    def _archive(self, context: Context) -> dict[str, Any]:
+        # Loaded here, because a DAG file that is parsed needs none of it.
+        from airflow_provider_mendix.archive import deep, destination
+        from airflow_provider_mendix.archive.archiving import Order, archive
+
+        _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
+        _check_choice("verify", self.verify, get_args(Verify))
+        destination.check(self.destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
-        with MendixHook(self.mendix_conn_id).open_package(app_id, package_id) as (package, download):
-            self.log.info(
-                "Streaming package %s of app %s (%s, %s bytes) to %s.",
-                package_id,
-                app_id,
-                package.name,
-                download.size or "an unknown number of",
-                destination,
-            )
-            archived = store(package, download, destination)
-        self.log.info("Stored %s bytes, sha256 %s, as %s.", archived.size, archived.sha256, destination)
-        return {
-            "package_id": package_id,
-            "version": package.version,
-            "url": str(destination),
-            "size": archived.size,
-            "sha256": archived.sha256,
-        }
-
-
-def _checked_url(destination: str) -> str:
-    if not destination or destination.endswith("/") or "{{" in destination:
-        raise InvalidInputError(
-            f"destination {destination!r} does not name an object. Give a URL that ends in a file name, such as"
-            " s3://releases/shop/2.5.4.mda."
+        if self.verify == "deep":
+            deep.require_library()
+        hook = MendixHook(self.mendix_conn_id)
+        package = hook.get_package(app_id, package_id)
+        require_succeeded(app_id, package)
+        order = Order(
+            app_id=app_id,
+            package=package,
+            destination=ObjectStoragePath(
+                destination.fill(self.destination, app_id, package), conn_id=self.destination_conn_id
+            ),
+            replace=self.if_object_exists == "replace",
+            deep=self.verify == "deep",
+            outage_tolerance=self.outage_tolerance,
+            task=_task_run(context),
+            fast_path=self.fast_path,
         )
-    return destination
+        return archive(hook, order).summary()
+
+
+def _task_run(context: Context) -> TaskRun:
+    from airflow_provider_mendix.archive.manifest import TaskRun
+
+    task = context["ti"]
+    return TaskRun(
+        dag_id=task.dag_id,
+        run_id=task.run_id,
+        task_id=task.task_id,
+        map_index=-1 if task.map_index is None else task.map_index,
+        try_number=task.try_number,
+    )
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InvalidInputError(f"{name} cannot be {value!r}. It can be: {', '.join(choices)}.")

@@ -9,7 +9,7 @@ import pendulum
 import pytest
 
 from airflow_provider_mendix import __version__
-from airflow_provider_mendix.api import app_repository, build, deploy, team_server
+from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, team_server
 from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.build import DownloadUrl, Package, StartedBuild
 from airflow_provider_mendix.api.core import Endpoint, Host
@@ -18,6 +18,7 @@ from airflow_provider_mendix.api.errors import InvalidConnectionError, InvalidIn
 
 TOKEN = "7LJE-token-that-nobody-may-see"
 PACKAGE_ID = "b3d14e53-2654-4534-b374-9179a69ef3cf"
+JOB_ID = "66046953-ecf7-4550-a889-4b7e9f1e1705"
 PROJECT_ID = "c0af1725-edae-4345-aea7-2f94f7760e33"
 REPOSITORY = f"/v1/repositories/{PROJECT_ID}"
 PACKAGE = Package(
@@ -166,6 +167,14 @@ CALLS = [
         id="get app",
     ),
     pytest.param(
+        deploy_v2.get_job("calc", JOB_ID),
+        "GET",
+        f"/api/v2/apps/calc/jobs/{JOB_ID}",
+        "deploy_v2/job.json",
+        deploy_v2.Job(status="Completed"),
+        id="get job",
+    ),
+    pytest.param(
         team_server.list_branches("calc"),
         "GET",
         "/api/1/apps/calc/branches",
@@ -253,6 +262,8 @@ CALLS = [
 UNDOCUMENTED = {team_server.Branch: {"LatestTaggedVersion"}}
 WITHOUT_A_SAMPLE = (build.DELETE_PACKAGE, build.DOWNLOAD_PACKAGE)
 """What they answer is no JSON."""
+WITH_A_FILE = (deploy_v2.UPLOAD_PACKAGE,)
+"""What goes over the wire is in `test_upload.py`."""
 
 
 @pytest.fixture
@@ -298,9 +309,9 @@ def test_documented_call(send, hosts, sample, call, method, target, answer, expe
 
 
 def test_every_endpoint_is_called():
-    families = (app_repository, build, deploy, team_server)
+    families = (app_repository, build, deploy, deploy_v2, team_server)
     declared = [value for family in families for value in vars(family).values() if isinstance(value, Endpoint)]
-    called = [*(call.values[0].endpoint for call in CALLS), *WITHOUT_A_SAMPLE]
+    called = [*(call.values[0].endpoint for call in CALLS), *WITHOUT_A_SAMPLE, *WITH_A_FILE]
 
     assert [endpoint for endpoint in declared if endpoint not in called] == []
 
@@ -480,6 +491,10 @@ def test_without_a_token_nothing_is_sent(send, hosts, call, token):
     [
         (build.list_packages("calc"), "https://deploy.mendix.com/api/1/apps/calc/packages"),
         (deploy.list_apps(), "https://deploy.mendix.com/api/1/apps"),
+        (
+            deploy_v2.upload_package("calc", "calc_1.0.0.45.mda"),
+            "https://deploy.mendix.com/api/v2/apps/calc/packages/upload?name=calc_1.0.0.45.mda",
+        ),
         (team_server.list_branches("calc"), "https://deploy.mendix.com/api/1/apps/calc/branches"),
         (
             app_repository.get_repository(PROJECT_ID),
@@ -501,6 +516,8 @@ def test_the_public_hosts_are_the_default(call, url):
         (DownloadUrl, "build/package_with_url.json", ("Url",)),
         (StartedBuild, "build/started_build.json", ()),
         (App, "deploy/app.json", ()),
+        (deploy_v2.StartedUpload, "deploy_v2/started_upload.json", ()),
+        (deploy_v2.Job, "deploy_v2/job.json", ()),
         (team_server.Branch, "team_server/branch.json", ()),
         (team_server.Revision, "team_server/revisions.json", (0,)),
         (app_repository.Repository, "app_repository/repository.json", ()),

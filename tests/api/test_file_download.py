@@ -22,6 +22,7 @@ from airflow_provider_mendix.api.errors import (
     ServiceUnavailableError,
     UnsafeLinkError,
 )
+from airflow_provider_mendix.api.files import FileHead, Part
 
 DOWNLOAD = build.download_package("calc", "b3d14e53")
 FILE = b"PK\x03\x04" + bytes(range(256)) * 9000  # a little more than two chunks
@@ -142,6 +143,32 @@ class TestLink:
         assert f"127.0.0.1 answered HTTP {status}" in str(error)
         assert "expired" in str(error)
 
+    def test_a_refusal_tells_how_long_to_wait(self, client, file_host, link):
+        file_host.answer(b"", 503, retry_after="7")
+
+        assert broken(client, link).retry_after == 7
+
+    @pytest.mark.parametrize("end", ["cut", "reset", "stall"])
+    def test_what_came_before_a_failure_is_given(self, account, file_host, link, end):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        {"cut": file_host.say, "reset": file_host.reset, "stall": file_host.stall}[end](head + b"PK")
+        received = []
+
+        with (
+            MendixClient(msgspec.structs.replace(account, timeout=0.3)) as client,
+            pytest.raises(DownloadError, match="after 2 of 1000 bytes"),
+            client.download(link) as download,
+        ):
+            received += download
+
+        assert end == "reset" or b"".join(received) == b"PK"
+
+    def test_what_drips_is_given_each_second(self, client, file_host, link):
+        file_host.repeat(b".", after=b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", pause=0.01)
+
+        with client.download(link) as download:
+            assert 1 <= len(next(iter(download))) < 1000
+
     @pytest.mark.parametrize("status", [204, 206])
     def test_another_success_is_none(self, client, file_host, link, status):
         file_host.answer(b"", status)
@@ -175,6 +202,87 @@ class TestLink:
 
         assert "not https" in str(error)
         assert error.transient is False
+
+
+class TestPart:
+    """The rest of a file."""
+
+    PART = Part(1000, '"tag"')
+    REST = FILE[1000:]
+
+    def answer(self, **changes: str | None) -> dict[str, str]:
+        size = len(FILE)
+        headers = {"Content_Range": f"bytes 1000-{size - 1}/{size}", "ETag": '"tag"', **changes}
+        return {name: value for name, value in headers.items() if value is not None}
+
+    def read(self, client, link) -> tuple[FileHead, bytes]:
+        with client.download(link, self.PART) as download:
+            return download.head, b"".join(download)
+
+    def test_it_is_asked_for_and_given(self, client, file_host, link):
+        file_host.answer(self.REST, 206, **self.answer())
+
+        head, content = self.read(client, link)
+
+        assert content == self.REST
+        assert (head.first, head.size, head.etag, head.is_part) == (1000, len(FILE), '"tag"', True)
+        assert file_host.request.headers["range"] == "bytes=1000-"
+        assert file_host.request.headers["if-range"] == '"tag"'
+
+    def test_it_is_asked_for_where_a_redirect_leads(self, client, file_host, link):
+        file_host.answer(b"", 302, Location="/elsewhere?sig=other")
+        file_host.answer(self.REST, 206, **self.answer(ETag=None))
+
+        assert self.read(client, link)[1] == self.REST
+
+        assert [request.headers["range"] for request in file_host.requests] == ["bytes=1000-"] * 2
+
+    def test_the_host_may_give_all_of_it(self, client, file_host, link):
+        file_host.answer(FILE, ETag='"other"')
+
+        head, content = self.read(client, link)
+
+        assert content == FILE
+        assert (head.first, head.size, head.etag, head.is_part) == (0, len(FILE), '"other"', False)
+
+    def test_a_part_that_is_cut(self, client, file_host, link):
+        size = len(FILE)
+        head = (
+            f"HTTP/1.1 206 OK\r\nContent-Length: {size - 1000}\r\nContent-Range: bytes 1000-{size - 1}/{size}\r\n"
+        )
+        file_host.say(head.encode() + b"\r\nPK")
+
+        with pytest.raises(DownloadError, match=f"after 1002 of {size} bytes"):
+            self.read(client, link)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"Content_Range": None},
+            {"Content_Range": "bytes 0-99/100"},
+            {"Content_Range": f"bytes 1000-1999/{len(FILE)}"},
+            {"Content_Range": f"bytes 1000-{len(FILE) - 1}/*"},
+            {"Content_Range": f"bytes */{len(FILE)}"},
+            {"Content_Range": f"bytes 1000-{len(FILE)}/{len(FILE) + 1}"},
+            {"ETag": '"other"'},
+            {"ETag": 'W/"tag"'},
+        ],
+    )
+    def test_another_part_is_refused(self, client, file_host, link, changes):
+        file_host.answer(self.REST, 206, **self.answer(**changes))
+
+        with pytest.raises(DownloadError, match="another part") as refused:
+            self.read(client, link)
+
+        assert refused.value.status == 206
+        assert "canary" not in str(refused.value)
+
+    @pytest.mark.parametrize("etag", ["", 'W/"weak"', "naked", '"', '""', '"two" "of them"'])
+    def test_only_a_strong_validator_counts(self, client, file_host, link, etag):
+        file_host.answer(FILE, ETag=etag)
+
+        with client.download(link) as download:
+            assert download.head.etag is None
 
 
 class TestRedirect:

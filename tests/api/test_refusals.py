@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_mendix.api import app_repository, build, deploy, team_server
+from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, team_server
 from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.errors import (
     AppNotFoundError,
@@ -38,6 +38,7 @@ DELETE = build.delete_package("calc", PACKAGE_ID)
 DOWNLOAD = build.download_package("calc", PACKAGE_ID)
 START = build.start_build("calc", revision=63, version="2.5.4")
 GET_APP = deploy.get_app("calc")
+GET_JOB = deploy_v2.get_job("calc", "66046953-ecf7-4550-a889-4b7e9f1e1705")
 BRANCHES = team_server.list_branches("calc")
 BRANCH = team_server.get_branch("calc", "statistical functions")
 REVISIONS = team_server.list_revisions("calc", "branches/development")
@@ -49,6 +50,7 @@ REPOSITORY_CALLS = (
     COMMITS,
 )
 
+JOB_PATH = "/api/v2/apps/calc/jobs/66046953-ecf7-4550-a889-4b7e9f1e1705"
 LIST_PATH = "/api/1/apps/calc/packages"
 PATH = f"{LIST_PATH}/{PACKAGE_ID}"
 BRANCHES_PATH = "/api/1/apps/calc/branches"
@@ -115,6 +117,26 @@ def test_documented_code(send, wire, sample, call, request_line, status, answer,
     assert documented["errorMessage"] in message
     assert kind.advice
     assert message.endswith(kind.advice)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [(400, "invalid_appid", InvalidRequestError), (404, "app_not_found", AppNotFoundError)],
+)
+def test_a_job_is_refused_as_by_the_first_version(send, wire, sample, status, answer, kind):
+    """The second version documents no refusal; those of the first one are expected of it too."""
+    wire.answer(sample(f"deploy/error_{answer}.json"), status)
+
+    error = refused(send, GET_JOB)
+
+    assert type(error) is kind
+    assert str(error).startswith(f"GET {JOB_PATH}: HTTP {status} {error.code}")
+
+
+def test_a_job_that_is_not_there(send, wire):
+    wire.answer(b"", 404)
+
+    assert type(refused(send, GET_JOB)) is NotFoundError
 
 
 @pytest.mark.parametrize("call", REPOSITORY_CALLS, ids=str)
@@ -276,7 +298,7 @@ def test_a_call_that_only_reads_leaves_no_doubt(send, wire):
     assert str(refused(send, LIST)) == f"GET {LIST_PATH}: HTTP 503."
 
 
-@pytest.mark.parametrize("call", [LIST, GET_APP, REVISIONS], ids=str)
+@pytest.mark.parametrize("call", [LIST, GET_APP, GET_JOB, REVISIONS], ids=str)
 @pytest.mark.parametrize(("status", "kind"), [(401, UnauthorizedError), (403, ForbiddenError)])
 @pytest.mark.parametrize("body", [b"", HTML, {"errorCode": "NO_ACCESS", "errorMessage": "Not for you."}])
 def test_a_refused_key_is_named_with_its_permission(send, wire, call, status, kind, body):

@@ -14,6 +14,11 @@ def run_dag(airflow, dag_id, live, **conf):
     return airflow.run("dags", "test", dag_id, "--conf", json.dumps({"revision": revision, **conf}))
 
 
+def archived(folder, platform, package_id):
+    """Give what was archived."""
+    return (folder / "shop" / platform.packages[package_id].name).read_bytes()
+
+
 def calls(platform):
     """What was asked of Mendix, repeated looks counted once."""
     lines = [f"{entry.host} {entry.method} {entry.path.rsplit('/', 1)[-1][:8]}" for entry in platform.journal]
@@ -30,7 +35,7 @@ def test_the_build_dag_builds_waits_deferred_and_archives(airflow, mendix, live,
     assert ran.returncode == 0, ran.stdout
     assert "DEFERRED" in ran.stdout
     (package_id,) = live.packages
-    assert (tmp_path / "shop-2.5.4.mda").read_bytes() == live.content(package_id)
+    assert archived(tmp_path, live, package_id) == live.content(package_id)
     assert KEY not in ran.stdout
     assert "signature=" not in ran.stdout
 
@@ -41,7 +46,7 @@ def test_the_release_dag_also_deletes_the_given_old_package(airflow, mendix, liv
     assert ran.returncode == 0, ran.stdout
     (package_id,) = live.packages
     assert package_id != old
-    assert (tmp_path / "shop" / "2.5.4.mda").read_bytes() == live.content(package_id)
+    assert archived(tmp_path, live, package_id) == live.content(package_id)
     new, gone = package_id[:8], old[:8]
     assert calls(live) == [
         "api GET packages",
@@ -50,6 +55,10 @@ def test_the_release_dag_also_deletes_the_given_old_package(airflow, mendix, liv
         "api POST packages",
         "api GET packages",
         "api GET shop",
+        f"api GET {new}",
+        "api GET shop",
+        "repository GET main",
+        "repository GET commits",
         f"api GET {new}",
         f"files GET {new}",
         f"api DELETE {gone}",

@@ -283,6 +283,7 @@ SECRET = Secret("key", 'a/+"%&9e130faa228b8147d9d046df2debfa4b')
         Fernet(FERNET_KEY).encrypt(json.dumps({"key": SECRET.value}).encode()),
         b'"' + Fernet(FERNET_KEY).encrypt(SECRET.value[::-1].encode()) + b'"',
     ],
+    ids=[f"form{number}" for number in range(22)],
 )
 def test_a_secret_is_found_in_any_form(written, tmp_path):
     content = written if isinstance(written, bytes) else written.encode()

@@ -10,7 +10,7 @@ def test_a_release_waits_deferred_archives_and_deletes(scenes, archive):
     scenes.end("release")
     assert release.run_state == "success"
     assert release.package.version == f"2.5.4.{release.revision[:8]}"
-    stored = archive / "shop" / "2.5.4.mda"
+    stored = archive / "shop" / release.package.name
     assert stored.read_bytes() == release.platform.content(release.package.package_id)
     assert release.count("DELETE", 204) == 1
 

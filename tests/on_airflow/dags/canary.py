@@ -126,7 +126,10 @@ with DAG(
                 task_id=f"wait_{app_id}", **package, deferrable=True, poke_interval=5, timeout=case["seconds"]
             ),
             "archive": lambda app_id=app_id, package=package: MendixToObjectStorageOperator(
-                task_id=f"archive_{app_id}", **package, destination=f"{{{{ params.archive }}}}/{app_id}.mda"
+                task_id=f"archive_{app_id}",
+                **package,
+                destination=f"{{{{ params.archive }}}}/{app_id}.mda",
+                outage_tolerance=1,
             ),
             "use_hook": lambda app_id=app_id, package=package: use_hook.override(task_id=f"use_hook_{app_id}")(
                 **package
