@@ -63,7 +63,18 @@ def get_provider_info() -> dict[str, object]:
                         "type": "string",
                         "example": "production",
                         "default": "",
-                    }
+                    },
+                    "requests_per_minute": {
+                        "description": (
+                            "How many requests a minute the triggers of one connection send at most, in each"
+                            " triggerer process; 0 for no ceiling. Where waits would need more, Mendix is asked"
+                            " less often than every poll interval."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "120",
+                        "default": "60",
+                    },
                 },
             }
         },

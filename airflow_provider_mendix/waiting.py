@@ -14,17 +14,16 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.errors import MendixError
-from airflow_provider_mendix.api.waits import Outcome, Wait, Watch, result_of, wait_to_json
+from airflow_provider_mendix.api.waits import Outcome, Wait, result_of, wait_to_json
+from airflow_provider_mendix.api.watch import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL, Watch
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DEFAULT_POLL_INTERVAL = 30.0
 SHORTEST_POLL_INTERVAL = 5.0
 DEFAULT_TIMEOUT = 2 * 60 * 60.0
-DEFAULT_OUTAGE_TOLERANCE = 15 * 60.0
 _TRIGGER_ENDS_FIRST = 5 * 60.0
 
 log = logging.getLogger(__name__)
@@ -75,9 +74,22 @@ def defer(
         outage_tolerance=watch.outage_tolerance,
         state=watch.state,
         changed_at=watch.changed_at,
+        spent=watch.spent,
+        look_at=now + watch.delay(now),
     )
     net = timedelta(seconds=max(0.0, watch.deadline - now) + _TRIGGER_ENDS_FIRST)
     operator.defer(trigger=trigger, method_name=resume, timeout=net)
+
+
+def report_phases(app_id: str, result: dict[str, Any]) -> None:
+    """Give Airflow's metrics the seconds that a build has spent in each phase, as far as they were seen."""
+    try:
+        from airflow.providers.common.compat.sdk import Stats
+
+        for phase, seconds in result.get("phases", {}).items():
+            Stats.timing(f"mendix.package.{phase}", timedelta(seconds=seconds), tags={"app_id": app_id})
+    except Exception as error:  # noqa: BLE001 - a release must not fail for want of metrics
+        log.debug("No metrics: %s", error)
 
 
 class MendixWaitingOperator(BaseOperator):

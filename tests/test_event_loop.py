@@ -31,17 +31,18 @@ def live():
     """A Mendix in real time."""
     platform = Platform()
     platform.add_account(USER, KEY)
-    platform.add_app("shop")
+    for app_id in ("shop", "html", "truncated"):
+        platform.add_app(app_id)
     platform.timeline = Timeline.of(seconds=0.5)
     with Server(platform) as server:
         yield platform, server
 
 
-def row(package_id, conn_id="mendix_default", **changes):
+def row(package_id, conn_id="mendix_default", app_id="shop", **changes):
     """The row of a trigger that looks often enough for a test."""
     trigger = MendixWaitTrigger(
         mendix_conn_id=conn_id,
-        wait=wait_to_json(PackageWait("shop", package_id)),
+        wait=wait_to_json(PackageWait(app_id, package_id)),
         **{
             "poll_interval": 0.1,
             "deadline": time.time() + 20,
@@ -84,9 +85,9 @@ def probe_until_quiet(make_rows, server, **connections):
 def test_no_path_of_the_trigger_holds_up_the_loop(live):
     platform, server = live
 
-    def start(ending):
+    def start(ending, app_id="shop"):
         package = platform.new_package(
-            platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+            platform.apps[app_id], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
         )
         package.steps = ending.steps(platform.timeline)
         return package.package_id
@@ -104,7 +105,8 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
 
     def rows():
         broken.clear()
-        html, truncated = start(Ending.SUCCEEDS), start(Ending.SUCCEEDS)
+        # Alone in their apps: the list of all packages would tell of them, too.
+        html, truncated = (start(Ending.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
         broken[html] = Reply(502, {"Content-Type": "text/html"}, b"<html>" + b"x" * 1_000_000)
         broken[truncated] = Reply(200, {"Content-Type": "application/json"}, b'[{"PackageId": "' * 10_000)
         return [
@@ -113,8 +115,8 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
             row(start(Ending.FAILS_WHILE_BUILDING)),
             row("00000000-0000-4000-8000-000000000000"),
             row(start(Ending.STUCK_BUILDING), deadline=time.time() + 1),
-            row(html, outage_tolerance=0.5),
-            row(truncated, outage_tolerance=0.5),
+            row(html, app_id="html", outage_tolerance=0.5),
+            row(truncated, app_id="truncated", outage_tolerance=0.5),
             row(start(Ending.SUCCEEDS), conn_id="wrong_key"),
             row(start(Ending.SUCCEEDS), conn_id="nowhere"),
         ]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
@@ -97,6 +99,34 @@ def test_what_is_deferred_holds_no_secret_and_ends_before_airflows_own_net(conte
     assert arguments["deadline"] == clock.now() + 1800
     assert deferred.value.timeout == timedelta(minutes=35)
     assert deferred.value.method_name == "execute_complete"
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_it_tells_how_long_each_phase_took(mode, context, monkeypatch):
+    told = []
+    timing = lambda name, spent, tags: told.append((name, spent.total_seconds(), tags))  # noqa: E731
+    monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", SimpleNamespace(timing=timing), raising=False)
+    run_task(start_build(poll_interval=10, **mode), context)
+    assert context["ti"].xcoms["mendix_phases"] == {"queued": 20.0, "building": 60.0, "uploading": 10.0}
+    assert told == [
+        ("mendix.package.queued", 20.0, {"app_id": "shop"}),
+        ("mendix.package.building", 60.0, {"app_id": "shop"}),
+        ("mendix.package.uploading", 10.0, {"app_id": "shop"}),
+    ]
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_it_does_not_fail_for_want_of_metrics(mode, platform, context, monkeypatch):
+    monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", None, raising=False)
+    assert run_task(start_build(**mode), context) in platform.packages
+
+
+def test_the_row_of_a_trigger_is_small(context):
+    with pytest.raises(TaskDeferred) as deferred:
+        start_build(app_id="shop", deferrable=True).execute(context)
+    row = json.dumps(deferred.value.trigger.serialize())
+    print(len(row), row)
+    assert len(row) < 450
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)

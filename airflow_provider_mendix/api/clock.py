@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Protocol
 
@@ -12,10 +13,16 @@ class Clock(Protocol):
 
     def now(self) -> float: ...
 
+    def ticks(self) -> float:
+        """Seconds since some moment in the past: setting the clock does not change them."""
+
     def sleep(self, seconds: float) -> None: ...
 
-    async def pause(self, seconds: float) -> None:
-        """Let time pass without blocking the event loop."""
+    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
+        """Let time pass without blocking the event loop; less of it if a bell rings first.
+
+        :param seconds: may be infinite if there is a bell.
+        """
 
 
 class SystemClock:
@@ -24,11 +31,21 @@ class SystemClock:
     def now(self) -> float:
         return time.time()
 
+    def ticks(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    async def pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
+        if bell is None:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                await bell.wait()
+        except TimeoutError:
+            return
 
 
 class ManualClock:
@@ -40,9 +57,15 @@ class ManualClock:
     def now(self) -> float:
         return self.time
 
+    def ticks(self) -> float:
+        return self.time
+
     def sleep(self, seconds: float) -> None:
         self.time += seconds
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
+        if bell is not None and (bell.is_set() or math.isinf(seconds)):
+            await bell.wait()
+            return
         self.time += seconds
         await asyncio.sleep(0)

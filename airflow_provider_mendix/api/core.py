@@ -121,7 +121,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
         try:
-            return cast(T, msgspec.json.decode(response.body, type=returns, dec_hook=_decode_date))
+            return cast(T, decode(response.body, returns))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # The body itself stays out of the message: it may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
@@ -130,6 +130,14 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
                 f" what Mendix documents: {error}. {self.doubt}".rstrip(),
                 status=response.status,
             ) from None
+
+
+def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
+    """Read JSON as a type; one that has a ``from_json`` reads it itself."""
+    read = getattr(kind, "from_json", None)
+    if read is not None:
+        return read(body)
+    return msgspec.json.decode(body, type=kind, dec_hook=_decode_date)
 
 
 def _decode_date(kind: type, value: Any) -> Any:

@@ -1,29 +1,36 @@
-"""A wait is data: what to ask, and how to judge the answer. Who asks, and when, is somebody else's business."""
+"""A wait is data: what to ask, and how to judge the answer. Who asks, and when, is somebody else's business.
+
+Waits that share something may be answered by one request: those of an app by the list of its packages, those of a
+branch by its newest revision.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider_mendix.api.build import Package, PackageStatus, get_package, list_packages
+from airflow_provider_mendix.api.build import (
+    Listing,
+    Package,
+    PackageStatus,
+    get_package,
+    look_over_packages,
+)
 from airflow_provider_mendix.api.core import Call
 from airflow_provider_mendix.api.deploy_v2 import Job, JobStatus, get_job
 from airflow_provider_mendix.api.errors import (
     MendixError,
     NotFoundError,
-    OutageError,
     PackageFailedError,
     PackageNotFoundError,
     RevisionNotFoundError,
     UnexpectedEventError,
     UploadFailedError,
-    WaitTimeoutError,
     error_from_json,
 )
 from airflow_provider_mendix.api.revisions import BranchSource, is_newer
-
-LONGEST_RETRY_AFTER = 900.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -43,11 +50,18 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Wait until a package is ``Succeeded``.
 
     Like every wait, it knows what it waits for (``subject``), what to ask (``call``) and what the answer means
-    (``judge``, which raises when what is waited for can no longer happen, and ``forgives`` for errors).
+    (``judge``, which raises when what is waited for can no longer happen, and ``forgives`` for errors). Waits with
+    the same ``group`` may share one request (``shared_call``), from whose answer each takes its own part
+    (``from_shared``); ``None`` if that has none, and it has to ask for itself.
 
     :param appears_by: wall-clock time, in seconds since the epoch, until when a package that is not there counts
         as not there *yet*: it may have been started a moment ago.
+    :cvar can_ask_alone: whether there is a call of its own beside the shared one.
+    :cvar phases: states of which it is of interest how long they last.
     """
+
+    can_ask_alone: ClassVar[bool] = True
+    phases: ClassVar[tuple[str, ...]] = (PackageStatus.QUEUED, PackageStatus.BUILDING, PackageStatus.UPLOADING)
 
     app_id: str
     package_id: str
@@ -57,8 +71,18 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     def subject(self) -> str:
         return f"Package {self.package_id} of app {self.app_id}"
 
+    @property
+    def group(self) -> Hashable:
+        return self.app_id
+
     def call(self) -> Call[Package]:
         return get_package(self.app_id, self.package_id)
+
+    def shared_call(self) -> Call[Listing]:
+        return look_over_packages(self.app_id)
+
+    def from_shared(self, answer: Listing) -> Package | None:
+        return answer.get(self.package_id)
 
     def judge(self, answer: Package) -> Outcome:
         if answer.status == PackageStatus.FAILED:
@@ -82,6 +106,9 @@ class JobWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         not there *yet*.
     """
 
+    can_ask_alone: ClassVar[bool] = False
+    phases: ClassVar[tuple[str, ...]] = ()
+
     app_id: str
     job_id: str
     package_id: str
@@ -91,8 +118,17 @@ class JobWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     def subject(self) -> str:
         return f"Upload of package {self.package_id} to app {self.app_id} (job {self.job_id})"
 
+    @property
+    def group(self) -> Hashable:
+        return self.app_id, self.job_id
+
     def call(self) -> Call[Job]:
         return get_job(self.app_id, self.job_id)
+
+    shared_call = call
+
+    def from_shared(self, answer: Job) -> Job:
+        return answer
 
     def judge(self, answer: Job) -> Outcome:
         if answer.status == JobStatus.FAILED:
@@ -115,6 +151,9 @@ class RoomWait(msgspec.Struct, frozen=True, tag=True):
     :param most: the limit.
     """
 
+    can_ask_alone: ClassVar[bool] = False
+    phases: ClassVar[tuple[str, ...]] = ()
+
     app_id: str
     most: int
 
@@ -122,11 +161,20 @@ class RoomWait(msgspec.Struct, frozen=True, tag=True):
     def subject(self) -> str:
         return f"Room for a build of app {self.app_id}"
 
-    def call(self) -> Call[list[Package]]:
-        return list_packages(self.app_id)
+    @property
+    def group(self) -> Hashable:
+        return self.app_id
 
-    def judge(self, answer: list[Package]) -> Outcome:
-        running = sum(package.is_unfinished for package in answer)
+    def call(self) -> Call[Listing]:
+        return look_over_packages(self.app_id)
+
+    shared_call = call
+
+    def from_shared(self, answer: Listing) -> Listing:
+        return answer
+
+    def judge(self, answer: Listing) -> Outcome:
+        running = sum(package.is_unfinished for package in answer) + answer.unreadable
         return Outcome(f"{running} of at most {self.most} builds under way", done=running < self.most)
 
     def forgives(self, error: MendixError, now: float) -> bool:
@@ -140,6 +188,9 @@ class RevisionWait(msgspec.Struct, frozen=True, tag=True):
     :param newer_than: the revision that is known already; ``None`` for any.
     """
 
+    can_ask_alone: ClassVar[bool] = False
+    phases: ClassVar[tuple[str, ...]] = ()
+
     source: BranchSource
     newer_than: str | None = None
 
@@ -147,8 +198,17 @@ class RevisionWait(msgspec.Struct, frozen=True, tag=True):
     def subject(self) -> str:
         return f"Branch {self.source.branch} of app {self.source.app_id}"
 
+    @property
+    def group(self) -> Hashable:
+        return self.source
+
     def call(self) -> Call[Any]:
         return self.source.newest()
+
+    shared_call = call
+
+    def from_shared(self, answer: Any) -> Any:
+        return answer
 
     def judge(self, answer: Any) -> Outcome:
         try:
@@ -205,84 +265,3 @@ def result_of(event: object) -> dict[str, Any]:
         f"The task was resumed with {'no event' if event is None else 'an event of unknown form'}, so nothing is"
         " known about the result. Clear the task to run it again."
     )
-
-
-class Watch:
-    """One wait in progress: told each answer and the time, it says what that means and when to ask again.
-
-    It asks nothing and sleeps never, so the worker and the triggerer can share it.
-
-    :param poll_interval: seconds between two looks.
-    :param deadline: wall-clock time, in seconds since the epoch, after which nobody waits any longer.
-    :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
-    :param now: wall-clock time at the start.
-    """
-
-    def __init__(
-        self,
-        wait: Wait,
-        *,
-        poll_interval: float,
-        deadline: float,
-        outage_tolerance: float | None,
-        now: float,
-    ) -> None:
-        self.wait = wait
-        self.poll_interval = poll_interval
-        self.deadline = deadline
-        self.outage_tolerance = outage_tolerance
-        self.state = "not seen yet"
-        self.changed_at = now
-        self.reached_at = now
-        self.problem: MendixError | None = None
-        self.news: str | None = None
-
-    def delay(self, now: float) -> float:
-        """Seconds until the next look; the last one falls on the deadline."""
-        asked = self.problem.retry_after if self.problem else None
-        pause = max(self.poll_interval, min(asked or 0.0, LONGEST_RETRY_AFTER))
-        return max(0.0, min(pause, self.deadline - now))
-
-    def observe(self, answer: Any, now: float) -> Outcome:
-        """Take one answer, or the error that came instead of it.
-
-        What a person should hear of it, if anything, is then in ``news``.
-
-        :raises MendixError: if the wait is over, and badly.
-        """
-        self.news = None
-        if isinstance(answer, MendixError):
-            if not self.wait.forgives(answer, now):
-                raise answer
-            if self.problem is None:
-                self.news = f"{self.wait.subject}: no good answer; it is asked again. {answer}"
-            self.problem = answer
-            self._check_outage(now)
-            outcome = Outcome(self.state)
-        else:
-            outcome = self.wait.judge(answer)
-            if outcome.state != self.state:
-                self.state, self.changed_at = outcome.state, now
-                self.news = f"{self.wait.subject}: {outcome.state}"
-            elif self.problem:
-                self.news = f"{self.wait.subject}: Mendix answers again; still {outcome.state}"
-            self.problem, self.reached_at = None, now
-        if not outcome.done and now >= self.deadline:
-            raise WaitTimeoutError(self._timeout_message(now)) from self.problem
-        return outcome
-
-    def _check_outage(self, now: float) -> None:
-        silence = now - self.reached_at
-        if self.outage_tolerance is not None and silence >= self.outage_tolerance:
-            raise OutageError(
-                f"{self.wait.subject}: no good answer from Mendix for {silence:.0f} s (tolerated:"
-                f" {self.outage_tolerance:.0f} s); last state {self.state}. The last problem: {self.problem}"
-                " What Mendix does goes on; look at the package before starting another one."
-            ) from self.problem
-
-    def _timeout_message(self, now: float) -> str:
-        message = (
-            f"{self.wait.subject}: timed out while {self.state}, for {now - self.changed_at:.0f} s by now."
-            " What Mendix does goes on; look at it in the portal, or raise the timeout."
-        )
-        return f"{message} The last problem: {self.problem}" if self.problem else message

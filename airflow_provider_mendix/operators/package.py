@@ -27,13 +27,14 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.intents import Intent, OnClear, marker_of
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
 from airflow_provider_mendix.targets import Bump, IfExists, Rules
-from airflow_provider_mendix.waiting import MendixWaitingOperator
+from airflow_provider_mendix.waiting import MendixWaitingOperator, report_phases
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
+PHASES_KEY = "mendix_phases"
 PLAN_KEY = "plan"
 _CHOICES = {
     "on_clear": ("rebuild", "reattach"),
@@ -46,7 +47,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     """Start a build; with ``wait_for_completion=True`` (the default) wait until its package is ``Succeeded``.
 
     The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. What was
-    chosen is in XCom under ``mendix_build``: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``.
+    chosen is in XCom under ``mendix_build``: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``;
+    and, after a wait, under ``mendix_phases`` the seconds that the build was seen ``queued``, ``building`` and
+    ``uploading``. They also go to Airflow's metrics as timers, ``mendix.package.queued`` and so on.
 
     One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
     that finds it waits for that package. A retry after a build that ended as ``Failed`` starts a new one, and so
@@ -152,7 +155,16 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             if not self.wait_for_completion:
                 return build.package_id
             appears_by = self.clock.now() + VISIBLE_WITHIN
-            return self.finish(self.wait_for(hook, PackageWait(self.app_id, build.package_id, appears_by)))
+            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, appears_by))
+            self._keep_phases(result, context)
+            return self.finish(result)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Go on after the triggerer has waited for the package."""
+        with failing(self):
+            result = result_of(event)
+            self._keep_phases(result, context)
+            return self.finish(result)
 
     def execute_in_room(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for room for the build."""
@@ -209,6 +221,11 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             is_retry=ti.try_number > 1 and (ti.try_number != first_try or self.on_clear == "reattach"),
             on_clear=self.on_clear,
         )
+
+    def _keep_phases(self, result: dict[str, Any], context: Context) -> None:
+        report_phases(self.app_id, result)
+        if result.get("phases"):
+            context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
 
     def _keep_project_id(self, hook: MendixHook, context: Context) -> None:
         """The link to the portal needs the app's UUID; a release must not fail, nor wait, for want of a link."""

@@ -17,11 +17,11 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.errors import AppNotFoundError, MendixError, WaitTimeoutError
-from airflow_provider_mendix.api.waits import LONGEST_RETRY_AFTER, Wait, Watch, result_of
+from airflow_provider_mendix.api.waits import Wait, result_of
+from airflow_provider_mendix.api.watch import DEFAULT_POLL_INTERVAL, LONGEST_RETRY_AFTER, Watch
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.waiting import (
-    DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
     SHORTEST_POLL_INTERVAL,
     default_deferrable,
@@ -79,7 +79,7 @@ class MendixSensor(BaseSensorOperator):
             watch = self._begin_by(hook, self.clock.now() + self.timeout)
             outcome = look(hook, watch, self.clock)
         if outcome.done:
-            return outcome.result
+            return self.finish(outcome.result)
         return defer(self, self.mendix_conn_id, watch, self.clock.now())
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -94,12 +94,16 @@ class MendixSensor(BaseSensorOperator):
                 self._say_not_yet(error)
                 return PokeReturnValue(False)
             outcome = look(hook, self._watch, self.clock)
-        return PokeReturnValue(outcome.done, outcome.result if outcome.done else None)
+        return PokeReturnValue(outcome.done, self.finish(outcome.result) if outcome.done else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer has waited."""
         with self._ending_as_sensors_do():
-            return result_of(event)
+            return self.finish(result_of(event))
+
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Make the task's return value of what the wait resulted in."""
+        return result
 
     def _begin(self, hook: MendixHook, deadline: float) -> Watch:
         return Watch(

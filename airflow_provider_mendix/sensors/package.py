@@ -9,12 +9,16 @@ from airflow_provider_mendix.api.errors import PackageFailedError, PackageNotFou
 from airflow_provider_mendix.api.waits import PackageWait
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
+from airflow_provider_mendix.waiting import report_phases
 
 
 class MendixPackageSensor(MendixSensor):
     """Wait until a package is ``Succeeded``; in ``poke`` and ``reschedule`` mode and deferred alike.
 
-    The task returns the package: ``package_id``, ``name``, ``version``, ``status``, ``size``, ``creation_date``.
+    The task returns the package: ``package_id``, ``name``, ``version``, ``status``, ``size``, ``creation_date``,
+    and ``phases``: the seconds that it was seen ``queued``, ``building`` and ``uploading``. In ``reschedule`` mode
+    there are none, for each look is a process of its own. They also go to Airflow's metrics, as timers
+    ``mendix.package.queued`` and so on.
 
     It ends without success when the package is ``Failed``, is not there, or is not ready in time; with
     ``soft_fail=True`` each of these skips the task. Troubles on the way to Mendix, answers that cannot be read
@@ -44,3 +48,8 @@ class MendixPackageSensor(MendixSensor):
     def make_wait(self, hook: MendixHook) -> PackageWait:
         """Wait for the package."""
         return PackageWait(self.app_id, self.package_id)
+
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Give the package, and Airflow's metrics its phases."""
+        report_phases(self.app_id, result)
+        return result

@@ -10,9 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.errors import InvalidInputError, ObjectExistsError, UnverifiableFileError
+from airflow_provider_mendix.api.watch import DEFAULT_OUTAGE_TOLERANCE
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook, require_succeeded
-from airflow_provider_mendix.waiting import DEFAULT_OUTAGE_TOLERANCE, seconds
+from airflow_provider_mendix.waiting import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import AsyncMendixClient
 from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.errors import (
-    ForbiddenError,
-    InvalidConnectionError,
-    MendixError,
-    UnauthorizedError,
-)
-from airflow_provider_mendix.api.waits import Outcome, Watch, failure_event, success_event, wait_from_json
-from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.api.errors import MendixError
+from airflow_provider_mendix.api.waits import Outcome, failure_event, success_event, wait_from_json
+from airflow_provider_mendix.api.watch import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL, Watch
 
 
 class MendixWaitTrigger(BaseTrigger):
@@ -26,11 +18,13 @@ class MendixWaitTrigger(BaseTrigger):
 
     :param mendix_conn_id: id of the Airflow connection; its secrets are not part of the trigger.
     :param wait: what to wait for, as JSON-plain values.
-    :param poll_interval: seconds between two looks.
     :param deadline: wall-clock time, in seconds since the epoch, at which the wait has timed out.
-    :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     :param state: the last state that was seen before.
     :param changed_at: wall-clock time since when it was in that state.
+    :param spent: seconds in each state that was seen to end before.
+    :param look_at: wall-clock time of the next look, as it was planned.
+    :param poll_interval: seconds between two looks.
+    :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     """
 
     clock: ClassVar[Clock] = SystemClock()
@@ -40,11 +34,13 @@ class MendixWaitTrigger(BaseTrigger):
         *,
         mendix_conn_id: str,
         wait: dict[str, Any],
-        poll_interval: float,
         deadline: float,
-        outage_tolerance: float | None,
         state: str,
         changed_at: float,
+        spent: dict[str, float] | None = None,
+        look_at: float | None = None,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        outage_tolerance: float | None = DEFAULT_OUTAGE_TOLERANCE,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.mendix_conn_id = mendix_conn_id
@@ -54,21 +50,26 @@ class MendixWaitTrigger(BaseTrigger):
         self.outage_tolerance = outage_tolerance
         self.state = state
         self.changed_at = changed_at
+        self.spent = spent or {}
+        self.look_at = look_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that rebuild this trigger elsewhere."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "mendix_conn_id": self.mendix_conn_id,
-                "wait": self.wait,
-                "poll_interval": self.poll_interval,
-                "deadline": self.deadline,
-                "outage_tolerance": self.outage_tolerance,
-                "state": self.state,
-                "changed_at": self.changed_at,
-            },
-        )
+        arguments = {
+            "mendix_conn_id": self.mendix_conn_id,
+            "wait": self.wait,
+            "deadline": self.deadline,
+            "state": self.state,
+            "changed_at": self.changed_at,
+        }
+        optional: dict[str, tuple[Any, Any]] = {
+            "spent": (self.spent, {}),
+            "look_at": (self.look_at, None),
+            "poll_interval": (self.poll_interval, DEFAULT_POLL_INTERVAL),
+            "outage_tolerance": (self.outage_tolerance, DEFAULT_OUTAGE_TOLERANCE),
+        }
+        arguments |= {name: value for name, (value, default) in optional.items() if value != default}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: failures that may be expected are events too, only bugs are raised."""
@@ -84,40 +85,26 @@ class MendixWaitTrigger(BaseTrigger):
         self.log.info("A wait was taken away: %s. What Mendix does goes on.", wait_from_json(self.wait).subject)
 
     async def _wait(self) -> Outcome:
+        # The module is of use in a triggerer only, and a worker that defers loads this one.
+        from airflow_provider_mendix.triggers.polling import poller_of
+
+        now = self.clock.now()
         watch = Watch(
             wait_from_json(self.wait),
             poll_interval=self.poll_interval,
             deadline=self.deadline,
             outage_tolerance=self.outage_tolerance,
-            now=self.clock.now(),
+            now=now,
         )
-        watch.state, watch.changed_at = self.state, self.changed_at
-        account = await self._account()
-        while True:
-            try:
-                async with AsyncMendixClient(account) as client:
-                    return await self._look_until_done(client, watch)
-            except (UnauthorizedError, ForbiddenError):
-                refused, account = account, await self._account()
-                if account == refused:
-                    raise
-            self.log.info("The credentials of connection %s have changed; waiting goes on.", self.mendix_conn_id)
-
-    async def _look_until_done(self, client: AsyncMendixClient, watch: Watch) -> Outcome:
-        while True:
-            await self.clock.pause(watch.delay(self.clock.now()))
-            try:
-                answer: Any = await client.send(watch.wait.call())
-            except MendixError as error:
-                answer = error
-            outcome = watch.observe(answer, self.clock.now())
-            if watch.news:
-                self.log.info(watch.news)
-            if outcome.done:
-                return outcome
-
-    async def _account(self) -> Account:
-        try:
-            return await MendixHook(self.mendix_conn_id).aget_account()
-        except AirflowNotFoundException:
-            raise InvalidConnectionError(f"There is no connection {self.mendix_conn_id}.") from None
+        watch.resume(self.state, self.changed_at, self.spent)
+        pause = watch.first_delay(now, self.look_at)
+        async with poller_of(self.mendix_conn_id, self.clock) as poller:
+            while True:
+                answer = await poller.ask(watch.wait, after=pause, within=watch.time_left(self.clock.now()))
+                now = self.clock.now()
+                outcome = watch.observe(answer, now)
+                if watch.news:
+                    self.log.info(watch.news)
+                if outcome.done:
+                    return outcome
+                pause = watch.delay(now)

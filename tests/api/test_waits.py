@@ -25,16 +25,15 @@ from airflow_provider_mendix.api.errors import (
     WaitTimeoutError,
 )
 from airflow_provider_mendix.api.waits import (
-    LONGEST_RETRY_AFTER,
     Outcome,
     PackageWait,
-    Watch,
     failure_event,
     result_of,
     success_event,
     wait_from_json,
     wait_to_json,
 )
+from airflow_provider_mendix.api.watch import LONGEST_RETRY_AFTER, Watch
 
 WAIT = PackageWait("calc", "b3d14e53")
 START = 1_000_000.0
@@ -174,6 +173,108 @@ class TestObserve:
 
     def test_an_error_before_the_first_answer(self):
         assert watch().observe(DOWN, START) == Outcome("not seen yet")
+
+
+class TestHeartbeat:
+    def test_a_wait_says_every_five_minutes_that_it_goes_on(self):
+        watched, heard = watch(timeout=1e6), []
+        for second in range(0, 1801, 30):
+            watched.observe(package("Queued" if second < 60 else "Building"), START + second)
+            if watched.news:
+                heard.append((second, watched.news.partition(": ")[2]))
+
+        assert heard == [
+            (0, "Queued"),
+            (60, "Building"),
+            *((60 + 300 * count, f"still Building, for {5 * count} min") for count in range(1, 6)),
+        ]
+
+    def test_so_it_does_during_an_outage(self):
+        watched, heard = watch(timeout=1e6), []
+        for second in range(0, 901, 30):
+            watched.observe(DOWN, START + second)
+            if watched.news:
+                heard.append((second, watched.news.partition(": ")[2]))
+
+        assert heard == [
+            (0, "no good answer; it is asked again. HTTP 503."),
+            (300, "no good answer for 5 min; it is asked again. HTTP 503."),
+            (600, "no good answer for 10 min; it is asked again. HTTP 503."),
+            (900, "no good answer for 15 min; it is asked again. HTTP 503."),
+        ]
+
+    def test_a_resumed_wait_knows_since_when(self):
+        watched = watch(timeout=1e6)
+        watched.resume("Building", START - 600, {})
+        watched.observe(package("Building"), START)
+        assert watched.news is None
+        watched.observe(package("Building"), START + 300)
+        assert watched.news.endswith("still Building, for 15 min")
+
+
+class TestPhases:
+    def test_they_are_what_was_seen(self):
+        watched = watch()
+        watched.resume("Queued", START - 40, {})
+        for second, status in [(0, "Queued"), (30, "Building"), (60, "Optimizing"), (90, "Uploading")]:
+            watched.observe(package(status), START + second)
+
+        result = watched.observe(package("Succeeded"), START + 95.26).result
+
+        assert result["phases"] == {"queued": 70.0, "building": 30.0, "uploading": 5.3}
+
+    def test_they_add_up_over_a_deferral_and_a_step_back(self):
+        watched = watch()
+        watched.resume("Building", START - 10, {"Queued": 20.0, "Building": 5.0})
+        for second, status in [(0, "Queued"), (10, "Building"), (20, "Succeeded")]:
+            done = watched.observe(package(status), START + second)
+
+        assert done.result["phases"] == {"queued": 30.0, "building": 25.0}
+
+    def test_what_was_never_seen_is_not_there(self):
+        assert watch().observe(package("Succeeded"), START).result["phases"] == {}
+
+
+class TestNobodyCouldBeAsked:
+    def test_nothing_changes(self):
+        watched = watch(outage_tolerance=0)
+        watched.observe(package("Building"), START)
+        assert watched.observe(None, START + 30) == Outcome("Building")
+        assert watched.news is None
+
+    def test_the_deadline_holds(self):
+        watched = watch(timeout=600)
+        watched.observe(package("Building"), START)
+        with pytest.raises(WaitTimeoutError, match="timed out while Building, for 600 s"):
+            watched.observe(None, START + 600)
+
+
+class TestFirstDelay:
+    def test_a_wait_that_was_just_handed_over_keeps_to_its_interval(self):
+        assert watch().first_delay(START + 2, START + 30) == 28
+
+    def test_one_that_comes_late_has_its_own_moment_within_the_interval(self):
+        moments = {
+            Watch(
+                PackageWait(f"app{number}", "p"),
+                poll_interval=30.0,
+                deadline=START + 7200,
+                outage_tolerance=None,
+                now=START,
+            ).first_delay(START, START - 100)
+            for number in range(100)
+        }
+        assert len(moments) == 100
+        assert all(0 <= moment < 30 for moment in moments)
+
+    def test_without_a_plan_it_is_the_interval(self):
+        assert watch().first_delay(START, None) == 30
+
+    def test_the_deadline_holds(self):
+        assert watch(timeout=10).first_delay(START, START + 30) == 10
+
+    def test_a_clock_that_was_set_back_does_not_put_it_off_for_long(self):
+        assert watch(timeout=1e6).first_delay(START, START + 86_400) == LONGEST_RETRY_AFTER
 
 
 class TestOutage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections import Counter
 from typing import Any
@@ -58,7 +59,13 @@ class AirflowClock:
         self.wire.die("sleeping")
         self.wire.time.sleep(seconds)
 
-    async def pause(self, seconds: float) -> None:
+    def ticks(self) -> float:
+        return self.wire.time.now()
+
+    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
+        if bell is not None and (bell.is_set() or math.isinf(seconds)):
+            await bell.wait()
+            return
         self.sleep(seconds)
         await asyncio.sleep(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -29,8 +30,11 @@ class HurriedClock(SystemClock):
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds / 50)
 
-    async def pause(self, seconds: float) -> None:
-        await super().pause(seconds / 50)
+    def ticks(self) -> float:
+        return super().ticks() * 50
+
+    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
+        await super().pause(seconds / 50, bell)
 
 
 for waiting in (MendixHook, MendixWaitingOperator, MendixPackageSensor, MendixWaitTrigger):

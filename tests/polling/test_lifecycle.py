@@ -1,0 +1,289 @@
+"""Who joins and leaves, dies or misbehaves: nobody else is harmed, and nothing is left over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+
+import pytest
+
+from airflow_provider_mendix.api.clock import SystemClock
+from airflow_provider_mendix.api.waits import PackageWait, wait_from_json
+from airflow_provider_mendix.simulator.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.triggers import polling
+from airflow_provider_mendix.triggers import wait as triggers_wait
+from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+
+from ..conftest import KEY, USER, set_connection
+from .conftest import event_of
+
+TASK = contextvars.ContextVar("TASK", default="the triggerer")
+
+
+class Lines(logging.Handler):
+    """Notes each line of ours and the task whose context it was logged in."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def emit(self, record):
+        self.seen.append((TASK.get(), record.getMessage()))
+
+
+@pytest.fixture
+def lines():
+    handler, ours = Lines(), logging.getLogger("airflow_provider_mendix")
+    level = ours.level
+    ours.addHandler(handler)
+    ours.setLevel("INFO")
+    yield handler.seen
+    ours.removeHandler(handler)
+    ours.setLevel(level)
+
+
+class LoggedTrigger(MendixWaitTrigger):
+    """Runs in a context of its own, as in a triggerer, and logs there."""
+
+    def __init__(self, name, **arguments):
+        super().__init__(**arguments)
+        self.name = name
+
+    @property
+    def log(self):
+        return logging.getLogger("airflow_provider_mendix.triggers.wait")
+
+    async def run(self):
+        TASK.set(self.name)
+        async for event in super().run():
+            yield event
+
+
+def named(crowd, package_id, **changes):
+    _, arguments = crowd.trigger(package_id, **changes).serialize()
+    return LoggedTrigger(package_id, **arguments)
+
+
+def test_each_line_is_in_the_log_of_its_own_task(crowd, lines):
+    ids = [crowd.build(timeline=Timeline(20 + shift, 30, 10)) for shift in (0, 10, 20, 30, 40)]
+    crowd.run(*(named(crowd, package_id) for package_id in ids))
+    for package_id in ids:
+        assert [line for task, line in lines if task == package_id] == [
+            f"Package {package_id} of app shop: {state}" for state in ("Building", "Uploading", "Succeeded")
+        ]
+    assert {task for task, _ in lines} == set(ids)
+
+
+def test_lines_about_the_connection_are_in_no_task_log(crowd, lines, platform, server, monkeypatch):
+    def rotate(_):
+        platform.set_api_key(USER, "the-new-key")
+        set_connection(monkeypatch, host=server.api_url, password="the-new-key")
+
+    crowd.at(15, rotate)
+    crowd.run(named(crowd, crowd.build()))
+    (told,) = [task for task, line in lines if "credentials have changed" in line]
+    assert told == "the triggerer"
+
+
+def test_the_first_may_leave_and_the_rest_goes_on(crowd):
+    triggers = [crowd.trigger(crowd.build(timeline=Timeline(9 + 20 * nth, 0, 0))) for nth in range(4)]
+    assert [event["ended"] for event in crowd.run(*triggers)] == ["success"] * 4
+    assert crowd.most_connections <= 4
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0, 10.0, 10.2, 55.0])
+@pytest.mark.parametrize("who", [[0], [3], [1, 2], [0, 1, 2, 3]], ids=str)
+def test_waits_may_be_cancelled_at_any_time(crowd, seconds, who):
+    crowd.at(seconds, lambda tasks: [tasks[nth].cancel() for nth in who])
+    ended = crowd.run(*(crowd.trigger(crowd.build()) for _ in range(4)))
+    for nth, end in enumerate(ended):
+        assert isinstance(end, asyncio.CancelledError) if nth in who else end["ended"] == "success"
+
+
+def test_a_wait_may_be_cancelled_while_its_request_is_on_the_way(crowd):
+    waiting, has_left = [], threading.Event()
+
+    def note(tasks):
+        waiting.append(tasks[0])
+        tasks[0].add_done_callback(lambda _: has_left.set())
+
+    def cancel(_):
+        if not has_left.is_set():
+            waiting[0].get_loop().call_soon_threadsafe(waiting[0].cancel)
+            has_left.wait(5)
+
+    crowd.at(1, note)
+    crowd.trouble = cancel
+    first, second = crowd.run(*(crowd.trigger(crowd.build()) for _ in range(2)))
+    assert isinstance(first, asyncio.CancelledError)
+    assert second["ended"] == "success"
+
+
+def test_a_wait_that_is_moved_to_another_triggerer_goes_on_there(crowd):
+    package_id = crowd.build()
+    crowd.at(35, lambda tasks: tasks[0].cancel())
+    trigger = crowd.trigger(package_id)
+    (end,) = crowd.run(trigger)
+    assert isinstance(end, asyncio.CancelledError)
+    crowd.plans.clear()
+    _, row = trigger.serialize()
+    (event,) = crowd.run(MendixWaitTrigger(**row))
+    assert event["ended"] == "success"
+
+
+def test_a_later_crowd_on_the_same_loop_gets_a_new_poller(crowd):
+    async def twice():
+        ends = []
+        for _ in range(2):
+            ends += await crowd._run([crowd.trigger(crowd.build())])
+        return ends
+
+    assert [event["ended"] for event in asyncio.run(twice())] == ["success"] * 2
+
+
+ERROR = ZeroDivisionError("a bug")
+
+
+def broken(part, package_id, app_id):
+    """A wait of which one part is a bug."""
+
+    def fail(*_):
+        raise ERROR
+
+    value = property(fail) if part in ("group", "subject") else fail
+    return type("BrokenWait", (PackageWait,), {part: value}, tag="PackageWait")(app_id, package_id)
+
+
+@pytest.mark.parametrize("app_id", ["shop", "alone"])
+@pytest.mark.parametrize(
+    "part", ["group", "subject", "call", "shared_call", "from_shared", "judge", "forgives", "can_ask_alone"]
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_first):
+    package_id = crowd.build(app_id)
+    wait = broken(part, package_id, app_id)
+    monkeypatch.setattr(
+        triggers_wait,
+        "wait_from_json",
+        lambda data: wait if data["package_id"] == package_id else wait_from_json(data),
+    )
+    triggers = [crowd.trigger(crowd.build()) for _ in range(4)]
+    triggers.insert(0 if is_first else 4, crowd.trigger(package_id))
+    ended = crowd.run(*triggers)
+    bad = ended.pop(0 if is_first else 4)
+    assert [event["ended"] for event in ended] == ["success"] * 4
+    if part in ("group", "subject", "judge", {"shop": "from_shared", "alone": "call"}[app_id]):
+        assert bad is ERROR
+    else:
+        assert bad["ended"] == "success"
+
+
+def test_a_crash_of_the_poller_reaches_every_wait(crowd, monkeypatch):
+    crash = ZeroDivisionError("a bug of ours")
+
+    def fail(self):
+        if crowd.clock.now() > crowd.began + 25:
+            raise crash
+        return start(self)
+
+    start = polling.Poller._start_what_is_due
+    monkeypatch.setattr(polling.Poller, "_start_what_is_due", fail)
+    ended = crowd.run(*(crowd.trigger(crowd.build(app), app) for app in ("shop", "shop", "depot", "store")))
+    assert ended == [crash] * 4
+
+
+def test_a_poller_that_somebody_stops_tells_its_waits(crowd):
+    def stop(tasks):
+        (poller,) = (
+            task
+            for task in asyncio.all_tasks(tasks[0].get_loop())
+            if getattr(task.get_coro(), "__qualname__", "") == "Poller._run"
+        )
+        poller.cancel()
+
+    crowd.at(25, stop)
+    ended = crowd.run(*(crowd.trigger(crowd.build()) for _ in range(3)))
+    assert [str(end) for end in ended] == ["The poller of this connection has been stopped."] * 3
+
+
+def test_who_comes_after_a_crash_gets_a_new_poller(crowd, monkeypatch):
+    crashed = []
+    start = polling.Poller._start_what_is_due
+
+    def fail_once(self):
+        if not crashed:
+            crashed.append(self)
+            raise ZeroDivisionError
+        return start(self)
+
+    monkeypatch.setattr(polling.Poller, "_start_what_is_due", fail_once)
+
+    class Retried(MendixWaitTrigger):
+        async def run(self):
+            while True:
+                try:
+                    async for event in super().run():
+                        yield event
+                        return
+                except ZeroDivisionError:
+                    continue
+
+    _, row = crowd.trigger(crowd.build()).serialize()
+    (event,) = crowd.run(Retried(**row))
+    assert event["ended"] == "success"
+
+
+def test_each_event_loop_has_a_poller_of_its_own(crowd):
+    for _ in range(3):
+        (event,) = crowd.run(crowd.trigger(crowd.build()))
+        assert event["ended"] == "success"
+
+
+def test_each_connection_has_a_poller_of_its_own(crowd, server, monkeypatch):
+    set_connection(monkeypatch, "other", host=server.api_url, password="wrong")
+    good, bad, nowhere = crowd.run(
+        crowd.trigger(crowd.build()),
+        crowd.trigger(crowd.build(), mendix_conn_id="other"),
+        crowd.trigger(crowd.build(), mendix_conn_id="nowhere"),
+    )
+    assert good["ended"] == "success"
+    assert bad["error"]["type"] == "UnauthorizedError"
+    assert nowhere["error"]["type"] == "InvalidConnectionError"
+
+
+def test_in_real_time(monkeypatch):
+    platform = Platform()
+    platform.add_account(USER, KEY)
+    platform.add_app("shop")
+    platform.timeline = Timeline.of(seconds=0.5)
+    monkeypatch.setattr(MendixWaitTrigger, "clock", SystemClock())
+
+    async def crowd_of(count):
+        now = platform.clock.now()
+        triggers = []
+        for nth in range(count):
+            package = platform.new_package(
+                platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+            )
+            package.steps = (Ending.STUCK_QUEUED if nth == 0 else Ending.SUCCEEDS).steps(platform.timeline)
+            arguments = {
+                "mendix_conn_id": "mendix_default",
+                "wait": {"type": "PackageWait", "app_id": "shop", "package_id": package.package_id},
+                "deadline": now + 1.0,
+                "state": "Queued",
+                "changed_at": now,
+                "poll_interval": 0.1,
+            }
+            triggers.append(MendixWaitTrigger(**arguments))
+        return await asyncio.gather(*map(event_of, triggers))
+
+    with Server(platform) as server:
+        set_connection(monkeypatch, host=server.api_url)
+        stuck, *done = asyncio.run(crowd_of(30))
+    assert stuck["error"]["type"] == "WaitTimeoutError"
+    assert [event["ended"] for event in done] == ["success"] * 29
+    assert len(platform.journal) <= 13
