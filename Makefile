@@ -4,8 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
+STORES ?= local s3 azure
 
-.PHONY: help demo test system matrix crashes chaos check pins clean
+# How the tests of each store are run: Azure's libraries are in a place of their own.
+TEST_local = $(BIN)/python -m pytest tests/archive -k local
+TEST_s3 = $(BIN)/python -m pytest -n auto --dist load $(wildcard tests/stores/test_s3*.py)
+TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azure*.py)
+
+.PHONY: help demo test test-stores bench-transfer system matrix crashes chaos check pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,6 +21,13 @@ demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail
 
 test: $(READY)  ## Run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+
+test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (STORES=s3: on that only)
+	@$(BIN)/python -m tests.stores.installing $(STORES)
+	@set -e; $(foreach store,$(STORES),echo "$(store):"; $(TEST_$(store)) $(ARGS);)
+
+bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 10 minutes)
+	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
 system: $(READY)  ## Run the tests on real Airflow processes (about 3 minutes)
 	@$(BIN)/python -m pytest tests/system
@@ -36,7 +49,7 @@ pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
 		requirements/dev.in -o requirements/dev.txt
 
 clean:  ## Remove everything that these commands made
-	@rm -rf $(VENV) .demo .matrix dist build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .demo .matrix .stores .bench dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@echo "Setting up $(VENV) (once; about 200 MB of packages) …"

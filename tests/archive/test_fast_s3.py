@@ -80,6 +80,15 @@ def test_a_line_that_breaks_once_is_no_failure(name, fate, big, wired, wire, pla
     assert wired().is_archived(platform, big)
 
 
+@pytest.fixture
+def interrupts():
+    """What a process does with SIGINT by itself; a worker of a test run in parallel ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_store_that_is_silent_does_not_hold_up_a_signal(wired, wire, monkeypatch):
     monkeypatch.setattr(fast_s3, "_GIVING_UP", 0.5)
     answers = threading.Event()

@@ -41,7 +41,7 @@ class Wire:
     :ivar calls: the names of all calls, in order.
     :ivar before: called with the name and the number of each call, from 1; what it returns is done to the call:
         ``refuse`` it, ``lose`` its answer once it is carried out, ``cut`` the connection in the middle of it, or
-        ``fail`` as a server in trouble does.
+        ``fail`` as a server in trouble does, or ``flip`` a bit of what it sends.
     :ivar watch: called with the name, the headers and the body of each call.
     """
 
@@ -69,6 +69,8 @@ class Wire:
                     return
                 body = self.rfile.read(length)
                 wire.watch(name, self.headers, body)
+                if fate == "flip" and body:
+                    body = body[:-1] + bytes([body[-1] ^ 1])
                 if fate == "refuse":
                     self.answer(403, {"Content-Type": "application/xml"}, REFUSED)
                     return
