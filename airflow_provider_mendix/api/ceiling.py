@@ -8,7 +8,7 @@ from collections import deque
 class Ceiling:
     """Says when the next request may go, so that no minute ever sees more than the limit.
 
-    A sixth of the limit may go at once, then nothing for the rest of ten seconds: a small crowd is answered
+    A sixth of the limit may go at once, then nothing for the rest of about ten seconds: a small crowd is answered
     together, and a large one is spread.
 
     :param per_minute: the limit; 0 for none.
@@ -17,7 +17,8 @@ class Ceiling:
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         windows = min(6, per_minute)
-        self._span = 60.0 / windows if windows else 0.0
+        # Some requests are longer on their way than others, and may arrive closer together than they were sent.
+        self._span = 1.05 * 60.0 / windows if windows else 0.0
         self._sent: deque[float] = deque(maxlen=per_minute // windows if windows else 0)
 
     def wait(self, now: float) -> float:

@@ -264,6 +264,7 @@ class AsyncMendixClient:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self._proxies: dict[str, str | None] = {}
 
     async def __aenter__(self) -> Self:
         # Loading the libraries and the certificates takes longer than an event loop may stand still.
@@ -297,8 +298,12 @@ class AsyncMendixClient:
         import aiohttp
         from yarl import URL
 
-        url = self.account.base_url(call.endpoint.api) + call.target
+        base_url = self.account.base_url(call.endpoint.api)
+        url = base_url + call.target
         headers, data = _headers_and_body(self.account, call)
+        if base_url not in self._proxies:
+            # To look through the environment takes longer than all the rest of a request.
+            self._proxies[base_url] = _proxy_for(base_url, self.account)
         try:
             async with self._session.request(
                 call.endpoint.method,
@@ -306,7 +311,7 @@ class AsyncMendixClient:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
-                proxy=_proxy_for(url, self.account),
+                proxy=self._proxies[base_url],
             ) as answer:
                 body = bytearray()
                 async for chunk in answer.content.iter_chunked(64 * 1024):

@@ -19,7 +19,7 @@ def test_no_minute_sees_more_than_the_limit(per_minute, gaps):
         ceiling.take(now)
         sent.append(now)
     for at in sent:
-        assert sum(at <= other < at + 59.999 for other in sent) <= per_minute
+        assert sum(at <= other < at + 62 for other in sent) <= per_minute
 
 
 @pytest.mark.parametrize(("per_minute", "at_once"), [(600, 100), (60, 10), (7, 1), (6, 1), (5, 1), (1, 1)])
@@ -38,7 +38,7 @@ def test_it_is_used_up(per_minute):
         now += ceiling.wait(now)
         ceiling.take(now)
         gone += 1
-    assert per_minute * 10 <= gone <= per_minute * 10 + per_minute
+    assert per_minute * 9.5 <= gone <= per_minute * 10 + 1
 
 
 def test_none_is_none():
