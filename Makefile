@@ -11,7 +11,7 @@ TEST_local = $(BIN)/python -m pytest tests/archive -k local
 TEST_s3 = $(BIN)/python -m pytest -n auto --dist load $(wildcard tests/stores/test_s3*.py)
 TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azure*.py)
 
-.PHONY: help demo test test-stores bench-transfer system matrix crashes chaos check pins clean
+.PHONY: help demo test test-stores bench bench-transfer system matrix crashes chaos check pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,11 @@ crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (needs root
 
 chaos: $(READY)  ## Run thousands of random fault schedules
 	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
+
+bench: $(READY)  ## Measure what waiting costs, beside other providers' triggers (7 minutes)
+	@test -x .bench/venv/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .bench/venv
+	@$(BIN)/uv pip install -q --python .bench/venv/bin/python -r benchmarks/requirements.txt
+	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.waits $(ARGS)
 
 check: $(READY)  ## Lint, types, and the packaged wheel
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
