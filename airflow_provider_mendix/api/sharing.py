@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# Measured over TLS, in CPU of the triggerer: a request costs 0.4 ms whatever it brings, and 32 KiB of a list of
-# packages as much again. See benchmarks/.
-REQUEST_COST = 32 * 1024
+# Measured over TLS, in CPU of the triggerer (`make bench`): a request costs 0.6 ms whatever it brings, and a KiB
+# of a list of packages 7 µs; so that many bytes cost about as much as a request.
+REQUEST_COST = 64 * 1024
 # An app with so many waits is asked for its list before anybody knows how long that is.
 TRY_LIST_FOR = 4
 # How much of its interval early a wait is answered by a request that is sent anyway. With one half, the waits of
