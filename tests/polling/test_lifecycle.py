@@ -104,6 +104,30 @@ def test_waits_may_be_cancelled_at_any_time(crowd, seconds, who):
         assert isinstance(end, asyncio.CancelledError) if nth in who else end["ended"] == "success"
 
 
+def test_what_a_triggerer_says_when_it_cancels_comes_through(crowd):
+    """By its word it knows whether a user has done it."""
+    heard = []
+
+    class Listening(MendixWaitTrigger):
+        async def run(self):
+            try:
+                async for event in super().run():
+                    yield event
+            except asyncio.CancelledError as cancelled:
+                heard.extend(cancelled.args)
+                raise
+
+    crowd.at(5, lambda tasks: tasks[0].cancel("user-action"))
+    _, row = crowd.trigger(crowd.build()).serialize()
+    _, other = crowd.run(Listening(**row), crowd.trigger(crowd.build()))
+    assert heard == ["user-action"]
+    assert other["ended"] == "success"
+    heard.clear()
+    # The last one out closes the poller on its way.
+    crowd.run(Listening(**row))
+    assert heard == ["user-action"]
+
+
 def test_a_wait_may_be_cancelled_while_its_request_is_on_the_way(crowd):
     waiting, has_left = [], threading.Event()
 

@@ -30,6 +30,8 @@ def test_a_build_waits_deferred_and_returns_the_package_id(scenes):
 
 def test_a_cleared_sensor_waits_again(scenes):
     cleared = scenes.see("cleared", "deferred")
+    # A task is deferred before its trigger has started.
+    scenes.wait_until(lambda: cleared.count("GET", 200) >= 2, "the triggerer to look")
     cleared.clear()
     scenes.see("cleared", "deferred", attempt=2)
     cleared.let_it_succeed()
