@@ -26,10 +26,10 @@ test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (
 	@$(BIN)/python -m tests.stores.installing $(STORES)
 	@set -e; $(foreach store,$(STORES),echo "$(store):"; $(TEST_$(store)) $(ARGS);)
 
-bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 10 minutes)
+bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 20 minutes)
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
-system: $(READY)  ## Run the tests on real Airflow processes (about 3 minutes)
+system: $(READY)  ## Run the tests on real Airflow processes (about 6 minutes)
 	@$(BIN)/python -m pytest tests/system
 
 matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one)
