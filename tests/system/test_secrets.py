@@ -26,7 +26,10 @@ def deferred(airflow, scenes):
     with Scene(airflow, "secrets", "system_wait", "wait").connected() as scene:
         scenes[scene.name] = scene
         scene.start(connection=scene.conn_id, package_id=scene.add_unfinished_package())
-        yield scenes.see(scene.name, "deferred")
+        scenes.see(scene.name, "deferred")
+        # If its wait ended at once, a busy scheduler could hear of that before the deferral, and fail it.
+        scenes.wait_until(lambda: scene.count("GET", 200) >= 2, "the triggerer to look")
+        yield scene
 
 
 def test_the_row_of_a_trigger_holds_no_secret(airflow, scenes, deferred, fernet_key, tmp_path):
