@@ -48,7 +48,9 @@ def fast_store_of(destination: ObjectStoragePath) -> RemoteStore | None:
 
 
 class FastS3Store(RemoteStore):
-    """Objects in S3. What is small goes the plain way; an object's bytes go through `obstore`.
+    """Objects in S3. Only the bytes of an object that is made go through `obstore`, all else goes the plain way.
+
+    To read, too: an answer of `obstore` has one time limit, and whoever reads may take its time.
 
     `obstore` gives an upload up by its id when the pieces break off or S3 refuses, just as the plain way does.
     """
@@ -56,13 +58,6 @@ class FastS3Store(RemoteStore):
     def __init__(self, fs: Any, settings: Settings) -> None:
         super().__init__(fs)
         self._store = _safely(settings.open)
-
-    def read(self, path: str) -> Iterator[bytes]:
-        import obstore
-
-        found = iter(_safely(lambda: obstore.get(self._store, self._key(path))).stream(min_chunk_size=CHUNK))
-        while (piece := _safely(lambda: next(found, None))) is not None:
-            yield bytes(piece)
 
     def commit(self, path: str, pieces: Iterable[bytes]) -> None:
         """The upload has a thread of its own, so that a signal ends this one at once, and not after S3 answers."""

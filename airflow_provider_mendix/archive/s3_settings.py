@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import msgspec
 
@@ -214,10 +215,12 @@ def _client_options(client: Any, endpoint: str) -> dict[str, Any]:
         "allow_invalid_certificates": False,
         "connect_timeout": timedelta(seconds=10),
         "timeout": timedelta(minutes=2),
-        # That no proxy is to be taken is decided already, by the rules that botocore reads NO_PROXY by.
-        "proxy_url": "http://127.0.0.1:9",
-        "proxy_excludes": parts.hostname,
     }
+    if getproxies_environment():
+        # That none of them is to be taken is decided already, by the rules that botocore reads NO_PROXY by.
+        options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": parts.hostname}
+        if ":" in (parts.hostname or ""):
+            raise NotCarriedError("the environment's NO_PROXY with such an address")
     if parts.scheme == "https":
         verify = client._endpoint.http_session._verify
         with open(certifi.where() if verify is True else verify, "rb") as file:
