@@ -81,7 +81,7 @@ def rclone() -> Iterator[str]:
         command = [
             program,
             *("serve", "s3"),
-            # Else it reads all of an object for an MD5 each time that somebody looks at it; no real store does that.
+            # Else it reads all of an object for an MD5 whenever somebody looks at it, as no real store does.
             *("--etag-hash", ""),
             "--auth-key",
             f"{LOGIN},{PASSWORD}",
