@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +40,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Account(username={self.username!r}, api_key='***', base_urls={dict(self.base_urls)!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little to rich, for which msgspec has a view of its own."""
+        return [("username", self.username), ("base_urls", dict(self.base_urls))]
 
     def base_url(self, api: Api) -> str:
         """Scheme, host and port of a family."""

@@ -47,6 +47,10 @@ class DownloadUrl(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"DownloadUrl(location='***', ttl={self.ttl})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little to rich, for which msgspec has a view of its own."""
+        return [("ttl", self.ttl)]
+
 
 class Glimpse(msgspec.Struct, frozen=True, rename="pascal"):
     """As much of a package as tells which one it is, and whether it is done."""

@@ -310,6 +310,8 @@ class AsyncMendixClient:
                 URL(url, encoded=True),
                 data=data,
                 headers=headers,
+                # It would call a body that is not there a stream of bytes.
+                skip_auto_headers=("Content-Type",),
                 allow_redirects=False,
                 proxy=self._proxies[base_url],
             ) as answer:

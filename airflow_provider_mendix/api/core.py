@@ -26,14 +26,15 @@ class Host(enum.Enum):
 class Api(msgspec.Struct, frozen=True):
     """A family of endpoints: where it lives and where it is documented.
 
-    :param advice: HTTP statuses, each with what to do about it, where this family differs from the others.
+    :param advice: codes and HTTP statuses, each with what to do about it, where this family knows more than the
+        error itself does.
     """
 
     name: str
     host: Host
     prefix: str
     docs: str
-    advice: tuple[tuple[int, str], ...] = ()
+    advice: tuple[tuple[int | str, str], ...] = ()
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -102,6 +103,14 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
+
+    def __repr__(self) -> str:
+        """Leave out the body: a setting may be a password."""
+        return f"Call({self})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little to rich, for which msgspec has a view of its own."""
+        return [("request", str(self))]
 
     @property
     def doubt(self) -> str:

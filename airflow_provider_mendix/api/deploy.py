@@ -1,20 +1,70 @@
-"""Mendix Deploy API, version 1: the apps that a user may work with.
+"""Mendix Deploy API, version 1: the apps that a user may work with, and their environments.
 
 Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/deploy-api/
 """
 
 from __future__ import annotations
 
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
 import msgspec
 
 from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.errors import InvalidInputError
+
+_LOG = "The app's log in the portal tells more."
+_READ_SETTINGS = "The settings as they are read show what the environment has."
 
 DEPLOY_API = Api(
     name="Deploy API",
     host=Host.DEPLOY,
     prefix="/api/1",
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/deploy-api/",
+    advice=(
+        (
+            "APP_IS_RUNNING",
+            "The app runs, and takes no package meanwhile: stop it first.",
+        ),
+        (
+            "TRANSPORT_NOT_ALLOWED",
+            "The user needs 'Transport Rights' on the environment; see the Permissions tab in the portal.",
+        ),
+        ("NOT_ALLOWED", "Mendix could not process the package: build or upload it again."),
+        (
+            "INVALID_RUNTIME_VERSION",
+            "The environment cannot run the Mendix version that the package was built with.",
+        ),
+        ("SERVICE_UNAVAILABLE", "Mendix still processes the package, and takes it once that is done."),
+        ("PACKAGE_PARSE_FAILED", "Mendix cannot read the package: build or upload it again."),
+        ("NO_MDA_HAS_BEEN_DEPLOYED", "There is no package on the environment: transport one first."),
+        ("NO_PACKAGE", "There is no package on the environment: transport one first."),
+        ("ALREADY_LOCKED", "Something else is being done to the environment: wait for it, and start again."),
+        (
+            "DB_SYNC_FAILED",
+            "The database could not be brought to the new model, and may be half way. To go back, transport the"
+            f" previous package, restore the snapshot, and start. {_LOG}",
+        ),
+        (
+            "INVALID_DB_STRUCTURE",
+            "The database is not what the model needs: start with auto_sync_db=True, which changes it.",
+        ),
+        ("MISSING_CONSTANT", "A constant of the model has no value: set it on the environment, and start again."),
+        (
+            "INSECURE_ADMIN_PASSWORD",
+            "The administrator's password of the app is too weak: set another one, and start again.",
+        ),
+        ("STARTUP_ACTION_FAILED", f"The app's own after-startup microflow has failed. {_LOG}"),
+        ("START_FAILED", _LOG),
+        ("CONSTANT_NOT_FOUND", f"The model has no such constant. {_READ_SETTINGS}"),
+        ("CUSTOM_SETTING_NOT_SUPPORTED", f"Leave this custom setting out. {_READ_SETTINGS}"),
+        ("SCHEDULED_EVENT_NOT_FOUND", f"The model has no such scheduled event. {_READ_SETTINGS}"),
+        ("INVALID_SCHEDULED_EVENT_PARAMETER", f"Give the scheduled event another value. {_READ_SETTINGS}"),
+    ),
 )
 
 
@@ -31,8 +81,122 @@ class App(msgspec.Struct, frozen=True, rename="pascal"):
     url: str | None = None
 
 
+class EnvironmentStatus(enum.StrEnum):
+    """The documented states of an environment; none is documented for what lies between two of them."""
+
+    EMPTY = "Empty"
+    STOPPED = "Stopped"
+    RUNNING = "Running"
+
+
+class Environment(msgspec.Struct, frozen=True, rename="pascal"):
+    """An environment of an app.
+
+    :param mode: its name, as every call wants it spelled.
+    :param status: one of :class:`EnvironmentStatus`, or a word that Mendix adds one day.
+    :param environment_id: UUID by which the Backups API knows it.
+    :param url: address of the app there.
+    :param model_version: version of the package, four parts.
+    :param mendix_version: of the runtime.
+    :param production: Mendix's own flag; see :attr:`is_production`.
+    """
+
+    mode: str
+    status: str
+    environment_id: str | None = None
+    url: str | None = None
+    model_version: str | None = None
+    mendix_version: str | None = None
+    production: bool | None = None
+
+    @property
+    def is_production(self) -> bool:
+        """Whether it is production by flag or by name: Mendix's own sample has one that only its name tells."""
+        return bool(self.production) or self.mode.strip().casefold() in ("production", "prod")
+
+
+class StartedEnvironment(msgspec.Struct, frozen=True, rename="pascal"):
+    """The answer to a start call.
+
+    :param job_id: of the start job. ``None`` where the app runs already, or where Mendix has not said: the
+        environment itself tells.
+    :param error_code: ``ALREADY_STARTED`` where the app runs already and Mendix calls that a success.
+    """
+
+    job_id: str | None = None
+    error_code: str | None = msgspec.field(name="errorCode", default=None)
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """Read the answer, which has been seen empty and as plain text: no reason to start a second time."""
+        if body.strip()[:1] not in (b"{", b"[", b"<"):
+            return cls()
+        return msgspec.json.decode(body, type=cls)
+
+
+class StartStatus(enum.StrEnum):
+    """The documented states of a start job; a failed one answers with an error instead."""
+
+    STARTING = "Starting"
+    STARTED = "Started"
+
+
+class StartJob(msgspec.Struct, frozen=True, rename="pascal"):
+    """A start job.
+
+    :param status: one of :class:`StartStatus`, or a word that Mendix adds one day.
+    """
+
+    status: str
+
+
+class Settings(msgspec.Struct, frozen=True, rename="pascal"):
+    """The settings of an environment, as Mendix gives them; what is changed takes effect when the app is started.
+
+    :param constants: each with ``Name``, ``DataType``, ``Value``, ``DeployedValue``.
+    :param scheduled_events: each with ``Name``, ``Value``, ``DeployedValue``.
+    """
+
+    constants: tuple[dict[str, Any], ...] = ()
+    custom_settings: tuple[dict[str, Any], ...] = ()
+    scheduled_events: tuple[dict[str, Any], ...] = ()
+
+    def __repr__(self) -> str:
+        """Show names alone: a constant may be a password."""
+        return f"Settings(constants={self._names}, …)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little to rich, for which msgspec has a view of its own."""
+        return [("constants", self._names)]
+
+    @property
+    def _names(self) -> list[Any]:
+        return [constant.get("Name") for constant in self.constants]
+
+
+_ENVIRONMENT = "/apps/{app_id}/environments/{environment}"
+
 LIST_APPS = Endpoint[list[App]](DEPLOY_API, "GET", "/apps", returns=list[App], repeatable=True)
 GET_APP = Endpoint[App](DEPLOY_API, "GET", "/apps/{app_id}", returns=App, repeatable=True)
+LIST_ENVIRONMENTS = Endpoint[list[Environment]](
+    DEPLOY_API, "GET", "/apps/{app_id}/environments", returns=list[Environment], repeatable=True
+)
+GET_ENVIRONMENT = Endpoint[Environment](DEPLOY_API, "GET", _ENVIRONMENT, returns=Environment, repeatable=True)
+GET_ENVIRONMENT_PACKAGE = Endpoint[Package](
+    DEPLOY_API, "GET", f"{_ENVIRONMENT}/package", returns=Package, repeatable=True
+)
+TRANSPORT_PACKAGE = Endpoint[None](DEPLOY_API, "POST", f"{_ENVIRONMENT}/transport", returns=None, repeatable=False)
+STOP_ENVIRONMENT = Endpoint[None](DEPLOY_API, "POST", f"{_ENVIRONMENT}/stop", returns=None, repeatable=False)
+START_ENVIRONMENT = Endpoint[StartedEnvironment](
+    DEPLOY_API, "POST", f"{_ENVIRONMENT}/start", returns=StartedEnvironment, repeatable=False
+)
+GET_START_JOB = Endpoint[StartJob](
+    DEPLOY_API, "GET", f"{_ENVIRONMENT}/start/{{job_id}}", returns=StartJob, repeatable=True
+)
+GET_SETTINGS = Endpoint[Settings](DEPLOY_API, "GET", f"{_ENVIRONMENT}/settings", returns=Settings, repeatable=True)
+SET_SETTINGS = Endpoint[Settings](
+    DEPLOY_API, "POST", f"{_ENVIRONMENT}/settings", returns=Settings, repeatable=False
+)
 
 
 def list_apps() -> Call[list[App]]:
@@ -43,3 +207,62 @@ def list_apps() -> Call[list[App]]:
 def get_app(app_id: str) -> Call[App]:
     """One app."""
     return GET_APP.call({"app_id": inputs.app_id(app_id)})
+
+
+def list_environments(app_id: str) -> Call[list[Environment]]:
+    """All environments of an app."""
+    return LIST_ENVIRONMENTS.call({"app_id": inputs.app_id(app_id)})
+
+
+def get_environment(app_id: str, environment: str) -> Call[Environment]:
+    """One environment."""
+    return GET_ENVIRONMENT.call(_environment(app_id, environment))
+
+
+def get_environment_package(app_id: str, environment: str) -> Call[Package]:
+    """The package on an environment."""
+    return GET_ENVIRONMENT_PACKAGE.call(_environment(app_id, environment))
+
+
+def transport_package(app_id: str, environment: str, package_id: str) -> Call[None]:
+    """Bring a package to an environment; it runs from the next start on."""
+    body = {"PackageId": inputs.package_id(package_id)}
+    return TRANSPORT_PACKAGE.call(_environment(app_id, environment), body=body)
+
+
+def stop_environment(app_id: str, environment: str) -> Call[None]:
+    """Stop the app on an environment."""
+    return STOP_ENVIRONMENT.call(_environment(app_id, environment), body={})
+
+
+def start_environment(app_id: str, environment: str, *, auto_sync_db: bool) -> Call[StartedEnvironment]:
+    """Start the app on an environment.
+
+    :param auto_sync_db: change the database to what the model needs.
+    """
+    return START_ENVIRONMENT.call(_environment(app_id, environment), body={"AutoSyncDb": auto_sync_db})
+
+
+def get_start_job(app_id: str, environment: str, job_id: str) -> Call[StartJob]:
+    """The state of a start job. One that has failed is answered with HTTP 500 and the cause as its code."""
+    if not isinstance(job_id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", job_id):
+        raise InvalidInputError(f"job_id {job_id!r} is not shaped like an id. Give the JobId of a start call.")
+    return GET_START_JOB.call({**_environment(app_id, environment), "job_id": job_id})
+
+
+def get_settings(app_id: str, environment: str) -> Call[Settings]:
+    """The constants, custom settings and scheduled events of an environment. Their values may be secrets."""
+    return GET_SETTINGS.call(_environment(app_id, environment))
+
+
+def set_settings(app_id: str, environment: str, settings: Settings) -> Call[Settings]:
+    """Change the settings of an environment.
+
+    :param settings: as :func:`get_settings` gave them, with other values.
+    """
+    body: Mapping[str, Any] = msgspec.to_builtins(settings)
+    return SET_SETTINGS.call(_environment(app_id, environment), body=body)
+
+
+def _environment(app_id: str, environment: str) -> dict[str, str]:
+    return {"app_id": inputs.app_id(app_id), "environment": inputs.environment(environment)}

@@ -12,11 +12,20 @@
     │   ├── InvalidRequestError          400 INVALID_APPID, INVALID_PARAMETERS, INVALID_VERSION
     │   ├── UnauthorizedError            401
     │   ├── ForbiddenError               403
-    │   ├── NotFoundError                404
+    │   ├── NotFoundError                404 NOT_FOUND
     │   │   ├── AppNotFoundError             APP_NOT_FOUND
     │   │   ├── BranchNotFoundError          BRANCH_NOT_FOUND
-    │   │   └── PackageNotFoundError         PACKAGE_NOT_FOUND
+    │   │   ├── PackageNotFoundError         PACKAGE_NOT_FOUND
+    │   │   ├── EnvironmentNotFoundError     ENVIRONMENT_NOT_FOUND, INVALID_ENVIRONMENT
+    │   │   └── StartJobNotFoundError        NO_SUCH_STARTJOB
     │   ├── PackageInUseError            409 PACKAGE_IN_USE
+    │   ├── TransportRefusedError        403 APP_IS_RUNNING, TRANSPORT_NOT_ALLOWED and more, see `_BY_CODE`
+    │   ├── StopFailedError              500 STOP_FAILED
+    │   ├── StartFailedError             500 DB_SYNC_FAILED, MISSING_CONSTANT and more, see `_BY_CODE`
+    │   ├── AlreadyStartedError          500 ALREADY_STARTED, which is a success in disguise
+    │   ├── AlreadyStartingError         500 APP_ALREADY_HAS_A_STARTING_JOB
+    │   ├── EnvironmentBusyError         400 ENVIRONMENT_BUSY, INVALID_STATE        (transient)
+    │   ├── RestoreRefusedError          400 ERROR_NOT_ALLOWED
     │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
     │   ├── BuildNotSucceededError       500 BUILD_NOT_SUCCEEDED, on the deprecated download
     │   ├── RateLimitedError             429                                    (transient)
@@ -25,6 +34,10 @@
     ├── RevisionAlreadyBuiltError    there is a package of the revision, and if_exists="fail"
     ├── PackageFailedError           the package ended as `Failed`
     ├── PackageNotReadyError         the package has no file to download (yet)
+    ├── ProductionRefusedError       the environment is production, which the task is not allowed to change
+    ├── EnvironmentStateError        the environment is in a state in which this cannot be done
+    ├── BackupFailedError            the snapshot ended as `failed`
+    ├── RestoreFailedError           the restore ended as `failed`
     ├── UploadFailedError            Mendix has the file, and could not make a package of it
     ├── NotArchivedError             there is no such object, or nothing that says what it is
     ├── DownloadError                the file did not arrive whole              (transient)
@@ -169,6 +182,18 @@ class PackageNotFoundError(NotFoundError):
     advice = "Check the package id, and whether somebody deleted the package."
 
 
+class EnvironmentNotFoundError(NotFoundError):
+    """No such environment of the app."""
+
+    advice = "Give the environment's name exactly as Mendix spells it, capital letters and all."
+
+
+class StartJobNotFoundError(NotFoundError):
+    """Mendix does not know the start job, or no longer."""
+
+    advice = "Look at the environment itself: it may have been started all the same."
+
+
 class PackageInUseError(MendixResponseError):
     """The package is still in use, so it cannot be deleted (409)."""
 
@@ -185,6 +210,52 @@ class BuildNotSucceededError(MendixResponseError):
     """The deprecated download was asked for a package that is not ``Succeeded``."""
 
     advice = "Wait until the package is Succeeded before it is downloaded."
+
+
+class TransportRefusedError(MendixResponseError):
+    """Mendix refuses to bring the package to the environment, and would refuse again."""
+
+    advice = "The environment is as it was; Mendix would refuse the same transport again."
+
+
+class StopFailedError(MendixResponseError):
+    """The environment could not be stopped."""
+
+    advice = "Look at the environment in the portal: it may be running still."
+
+
+class StartFailedError(MendixResponseError):
+    """The app could not be started, for the reason that the code names."""
+
+    advice = "The app does not run; its log in the portal tells more."
+
+
+class AlreadyStartedError(MendixResponseError):
+    """The app runs already: what was asked for is so."""
+
+    advice = "Nothing is to be done."
+
+
+class AlreadyStartingError(MendixResponseError):
+    """The app is being started by somebody else, or by an earlier call."""
+
+    advice = "Wait until that start has ended."
+
+
+class EnvironmentBusyError(MendixResponseError):
+    """Something else is being done to the environment, which will be over one day."""
+
+    transient = True
+    advice = "Another backup, restore or maintenance is under way; it passes."
+
+
+class RestoreRefusedError(MendixResponseError):
+    """Mendix refuses to restore the snapshot."""
+
+    advice = (
+        "The environment must be stopped, the user needs 'Access to Backups' on it, and the snapshot must be one"
+        " of the same app."
+    )
 
 
 class RateLimitedError(MendixResponseError):
@@ -213,6 +284,22 @@ class PackageFailedError(MendixError):
 
 class PackageNotReadyError(MendixError):
     """The package has no file to download, because it is not ``Succeeded`` or has no URL."""
+
+
+class ProductionRefusedError(MendixError):
+    """The environment is production, and whoever wrote the DAG has not said that it may be changed."""
+
+
+class EnvironmentStateError(MendixError):
+    """The environment is in a state in which what was asked for cannot be done."""
+
+
+class BackupFailedError(MendixError):
+    """The snapshot ended as ``failed``."""
+
+
+class RestoreFailedError(MendixError):
+    """The restore ended as ``failed``."""
 
 
 class UploadFailedError(MendixError):
@@ -271,6 +358,31 @@ _BY_CODE: dict[str, type[MendixResponseError]] = {
     "PACKAGE_IN_USE": PackageInUseError,
     "BUILD_FAILED": BuildFailedError,
     "BUILD_NOT_SUCCEEDED": BuildNotSucceededError,
+    "ENVIRONMENT_NOT_FOUND": EnvironmentNotFoundError,
+    "INVALID_ENVIRONMENT": EnvironmentNotFoundError,
+    "NO_SUCH_STARTJOB": StartJobNotFoundError,
+    "NOT_FOUND": NotFoundError,
+    "APP_IS_RUNNING": TransportRefusedError,
+    "TRANSPORT_NOT_ALLOWED": TransportRefusedError,
+    "NOT_ALLOWED": TransportRefusedError,
+    "INVALID_RUNTIME_VERSION": TransportRefusedError,
+    "PACKAGE_PARSE_FAILED": TransportRefusedError,
+    "STOP_FAILED": StopFailedError,
+    "NO_MDA_HAS_BEEN_DEPLOYED": StartFailedError,
+    "NO_PACKAGE": StartFailedError,
+    "ALREADY_LOCKED": StartFailedError,
+    "DB_SYNC_FAILED": StartFailedError,
+    "INVALID_DB_STRUCTURE": StartFailedError,
+    "MISSING_CONSTANT": StartFailedError,
+    "INSECURE_ADMIN_PASSWORD": StartFailedError,
+    "STARTUP_ACTION_FAILED": StartFailedError,
+    "START_FAILED": StartFailedError,
+    "ALREADY_STARTED": AlreadyStartedError,
+    "APP_ALREADY_HAS_A_STARTING_JOB": AlreadyStartingError,
+    "INVALID_SCHEDULED_EVENT_PARAMETER": InvalidRequestError,
+    "ENVIRONMENT_BUSY": EnvironmentBusyError,
+    "INVALID_STATE": EnvironmentBusyError,
+    "ERROR_NOT_ALLOWED": RestoreRefusedError,
     "SERVICE_UNAVAILABLE": ServiceUnavailableError,
     "RS500": ServiceUnavailableError,
 }
@@ -295,14 +407,14 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
 
 
 def response_error(
-    request: str, response: Response, doubt: str = "", advice: Mapping[int, str] | None = None
+    request: str, response: Response, doubt: str = "", advice: Mapping[int | str, str] | None = None
 ) -> MendixError:
     """Read an answer that is not a success.
 
     :param request: method and path of the call, for the message.
     :param response: the answer; secrets must have been taken out of its body.
     :param doubt: what to add if the answer leaves open whether Mendix did what it was asked.
-    :param advice: what to do about a status, where that is not what the error itself says.
+    :param advice: what to do about a code or a status, where that is not what the error itself says.
     """
     if 300 <= response.status < 400:
         return RedirectedError(
@@ -320,8 +432,9 @@ def response_error(
     message = message if message.endswith(".") else f"{message}."
     # Something in front of Mendix may have given up waiting; only Mendix itself knows its codes.
     is_open = kind is ServiceUnavailableError and response.status >= 500 and code not in _BY_CODE
+    advised = {response.status: kind.advice, **(advice or {})}
     return kind(
-        f"{message} {doubt if is_open else (advice or {}).get(response.status, kind.advice)}".rstrip(),
+        f"{message} {doubt if is_open else advised.get(code or '', advised[response.status])}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

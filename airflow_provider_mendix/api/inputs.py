@@ -50,6 +50,26 @@ def package_id(value: object) -> str:
     return text
 
 
+def environment(value: object) -> str:
+    """Check the name of an environment; Mendix calls it Mode."""
+    advice = "Give the environment's name as the portal shows it, such as Test, Acceptance or Production."
+    text = _text("environment", value, advice)
+    if _UUID.fullmatch(text):
+        raise InvalidInputError(f"environment {text!r} is a UUID, and Mendix wants the name here. {advice}")
+    return text
+
+
+def uuid(name: str, value: object) -> str:
+    """Check an id that Mendix gives as a UUID.
+
+    :param name: what to call it in words.
+    """
+    text = _text(name, value, f"Give the {name} that Mendix gave.")
+    if not _UUID.fullmatch(text):
+        raise InvalidInputError(f"{name} {text!r} is not a UUID. Give the {name} that Mendix gave.")
+    return text
+
+
 def revision(value: object) -> str:
     """Check a revision: an SVN revision number (an ``int`` will do) or a Git commit hash."""
     advice = "Give an SVN revision number or a Git commit hash."

@@ -1,5 +1,10 @@
 """A Mendix Cloud on your laptop: for the demo, for tests, and for your own tests of your DAGs."""
 
+from airflow_provider_mendix.simulator.environments import (
+    DeploymentTimeline,
+    InvalidEnvironmentError,
+    StoredEnvironment,
+)
 from airflow_provider_mendix.simulator.faults import Fault
 from airflow_provider_mendix.simulator.injector import ActiveFault, Faults, InvalidFaultError
 from airflow_provider_mendix.simulator.inprocess import install
@@ -14,11 +19,13 @@ from airflow_provider_mendix.simulator.server import Server
 __all__ = [
     "ActiveFault",
     "Commit",
+    "DeploymentTimeline",
     "Ending",
     "Entry",
     "Fault",
     "Faults",
     "InvalidBranchError",
+    "InvalidEnvironmentError",
     "InvalidFaultError",
     "Journal",
     "Options",
@@ -26,6 +33,7 @@ __all__ = [
     "Reply",
     "Request",
     "Server",
+    "StoredEnvironment",
     "Timeline",
     "install",
 ]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from airflow_provider_mendix.simulator import control
+from airflow_provider_mendix.simulator.environments import USUAL_ENVIRONMENTS, DeploymentTimeline
 from airflow_provider_mendix.simulator.injector import KINDS
 from airflow_provider_mendix.simulator.packages import Ending, Timeline
 from airflow_provider_mendix.simulator.platform import Platform
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wish.app = wish.app or [_DEMO_APP]
     platform = Platform()
     platform.timeline = Timeline.of(wish.seconds)
+    platform.deployment = DeploymentTimeline.of(wish.seconds)
     platform.ending = Ending(wish.ending)
     platform.package_size = wish.package_size
     platform.add_account(wish.user, wish.api_key)
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--personal-access-token", default=_DEMO_TOKEN, help="personal access token for the App Repository API")
     add("--app", action="append", default=[], help=f"subdomain of an app; may be repeated; {_DEMO_APP} if none is")
     add("--repository", choices=sorted(MAIN_LINES), default="git", help="kind of the apps' repositories")
-    add("--seconds", type=float, default=10.0, help="how long a build takes")
+    add("--seconds", type=float, default=10.0, help="how long a build takes, and a whole deployment")
     add("--package-size", type=int, default=256 * 1024, help="bytes of each package")
     add("--ending", choices=[str(ending) for ending in Ending], default="succeeds", help="how builds end")
     add(
@@ -115,7 +117,9 @@ def _introduction(server: Server, wish: argparse.Namespace) -> str:
             f" {server.repository_url}, its file host on {server.files_url}.",
             f"User {wish.user}, {wish.repository} {'app' if len(wish.app) == 1 else 'apps'} {', '.join(wish.app)}."
             f" A build takes {wish.seconds:g} s; how it ends: {wish.ending}.",
-            f"What happened so far: {server.api_url}{control.PREFIX}journal and {control.PREFIX}packages",
+            f"Environments: {', '.join(USUAL_ENVIRONMENTS)}, with nothing on them.",
+            f"What happened so far: {server.api_url}{control.PREFIX}journal, {control.PREFIX}packages and"
+            f" {control.PREFIX}environments",
             "For Airflow:",
             f"export AIRFLOW_CONN_MENDIX_DEFAULT={shlex.quote(json.dumps(connection))}",
             "Stop it with Ctrl+C.",

@@ -1,4 +1,4 @@
-"""Who may ask about what: API keys and API Rights on one host, personal access tokens and teams on the other."""
+"""Who may do what: API keys and rights on apps and environments, personal access tokens and teams."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ class Access:
     """Users, personal access tokens, and what was taken from them.
 
     Two answers are invented, because Mendix documents neither: 401 ``INVALID_CREDENTIALS`` for a wrong user name
-    or API key, and 403 ``NO_ACCESS`` where the API Rights on an app are revoked. The App Repository API documents
-    401 and 403 but of all codes only ``RS400``; ``RS401`` and ``RS403`` are inferred from it.
+    or API key, and 403 ``NO_ACCESS`` where the API Rights on an app are revoked. ``NO_ACCESS`` is documented for
+    transports and for backups, ``TRANSPORT_NOT_ALLOWED`` for transports; where other calls want a right that is
+    revoked, ``NO_ACCESS`` is invented too. The App Repository API documents 401 and 403 but of all codes only
+    ``RS400``; ``RS401`` and ``RS403`` are inferred from it.
 
     :ivar apps: all apps, by subdomain.
     """
@@ -34,7 +36,9 @@ class Access:
         self.apps: dict[str, App] = {}
         self._users: dict[str, _User] = {}
         self._tokens: dict[str, frozenset[str]] = {}
-        self._without_rights: set[str] = set()
+        self._without_rights: set[tuple[str, str | None]] = set()
+        self._without_transport: set[tuple[str, str]] = set()
+        self._without_backups: set[tuple[str, str]] = set()
         self._without_team: set[str] = set()
         self._lock = threading.RLock()
 
@@ -62,19 +66,47 @@ class Access:
             if self._tokens.pop(token, None) is None:
                 raise KeyError("such personal access token")
 
-    def revoke_api_rights(self, app_id: str) -> None:
-        """Take everybody's API Rights on an app."""
+    def revoke_api_rights(self, app_id: str, mode: str | None = None) -> None:
+        """Take everybody's API Rights on an app, or on one environment of it."""
         with self._lock:
-            self._without_rights.add(app_id)
+            self._without_rights.add((app_id, mode))
 
-    def grant_api_rights(self, app_id: str) -> None:
+    def grant_api_rights(self, app_id: str, mode: str | None = None) -> None:
         """Give them back."""
         with self._lock:
-            self._without_rights.discard(app_id)
+            self._without_rights.discard((app_id, mode))
 
-    def has_rights(self, app_id: str) -> bool:
-        """Tell whether users have API Rights on an app."""
-        return app_id not in self._without_rights
+    def has_rights(self, app_id: str, mode: str | None = None) -> bool:
+        """Tell whether users have API Rights on an app, or on an environment."""
+        return self._without_rights.isdisjoint({(app_id, None), (app_id, mode)})
+
+    def revoke_transport_rights(self, app_id: str, mode: str) -> None:
+        """Take everybody's Transport Rights on an environment: to transport, start, stop, and change settings."""
+        with self._lock:
+            self._without_transport.add((app_id, mode))
+
+    def grant_transport_rights(self, app_id: str, mode: str) -> None:
+        """Give them back."""
+        with self._lock:
+            self._without_transport.discard((app_id, mode))
+
+    def has_transport_rights(self, app_id: str, mode: str) -> bool:
+        """Tell whether users have Transport Rights on an environment."""
+        return (app_id, mode) not in self._without_transport
+
+    def revoke_backup_access(self, app_id: str, mode: str) -> None:
+        """Take everybody's Access to Backups of an environment."""
+        with self._lock:
+            self._without_backups.add((app_id, mode))
+
+    def grant_backup_access(self, app_id: str, mode: str) -> None:
+        """Give it back."""
+        with self._lock:
+            self._without_backups.discard((app_id, mode))
+
+    def has_backup_access(self, app_id: str, mode: str) -> bool:
+        """Tell whether users have Access to Backups of an environment."""
+        return (app_id, mode) not in self._without_backups
 
     def revoke_team_membership(self, app_id: str) -> None:
         """Take the owners of all personal access tokens out of an app's team."""
@@ -104,7 +136,8 @@ class Access:
         if host is Host.REPOSITORY:
             self._admit_token(request, values.get("project_id", ""))
         elif host is Host.DEPLOY:
-            self._admit_key(request, values.get("app_id", ""))
+            app = self.app_of(values.get("project_id", ""))
+            self._admit_key(request, app.app_id if app else values.get("app_id", ""))
         else:
             raise NotImplementedError(f"The simulator does not know the credentials of {host}.")
 

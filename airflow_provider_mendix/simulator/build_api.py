@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.simulator.deploy_api import find_app
 from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending, StoredPackage
-from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply, serves
+from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply, read_body, serves
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.simulator.platform import Platform
@@ -37,21 +37,14 @@ def list_packages(platform: Platform, request: Request, app_id: str) -> Reply:
 
 @serves(build.GET_PACKAGE)
 def get_package(platform: Platform, request: Request, app_id: str, package_id: str) -> Reply:
-    package = _find(platform, app_id, package_id)
-    shown = _shown(platform, package)
-    if request.query.get("url", "").lower() == "true":
-        if platform.status(package_id) == SUCCEEDED:
-            shown["Url"] = {"Location": platform.link(package_id), "TTL": platform.options.ttl}
-        elif platform.options.not_ready == "null":
-            shown["Url"] = None
-    return json_reply(shown)
+    return json_reply(shown_package(platform, _find(platform, app_id, package_id), request))
 
 
 @serves(build.DELETE_PACKAGE)
 def delete_package(platform: Platform, request: Request, app_id: str, package_id: str) -> Reply:
     package = _find(platform, app_id, package_id)
     if platform.in_use(package_id):
-        raise RefusedError(409, "PACKAGE_IN_USE", f"An environment of the app runs package {package_id}.")
+        raise RefusedError(409, "PACKAGE_IN_USE", f"An environment of the app has package {package_id}.")
     del platform.packages[package.package_id]
     return Reply(platform.options.delete_status)
 
@@ -69,10 +62,7 @@ def download_package(platform: Platform, request: Request, app_id: str, package_
 @serves(build.START_BUILD)
 def start_build(platform: Platform, request: Request, app_id: str) -> Reply:
     app = find_app(platform, app_id, unknown=platform.options.unknown_app_on_start)
-    try:
-        wish = msgspec.json.decode(request.body, type=_Start)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(400, "INVALID_PARAMETERS", f"The body cannot be read: {error}.") from None
+    wish = read_body(request, _Start)
     if wish.revision in (None, "") or not wish.version:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both Revision and Version must be given.")
     if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", wish.version):
@@ -99,6 +89,17 @@ def _find(platform: Platform, app_id: str, package_id: str) -> StoredPackage:
     if package is None or package.app_id != app_id:
         raise RefusedError(404, "PACKAGE_NOT_FOUND", f"App {app_id} has no package or build {package_id}.")
     return package
+
+
+def shown_package(platform: Platform, package: StoredPackage, request: Request) -> dict[str, object]:
+    """Show a package, with a link to its file if the request asks for one."""
+    shown = _shown(platform, package)
+    if request.query.get("url", "").lower() == "true":
+        if shown["Status"] == SUCCEEDED:
+            shown["Url"] = {"Location": platform.link(package.package_id), "TTL": platform.options.ttl}
+        elif platform.options.not_ready == "null":
+            shown["Url"] = None
+    return shown
 
 
 def _shown(platform: Platform, package: StoredPackage) -> dict[str, object]:

@@ -69,7 +69,8 @@ class HiddenFromList(Fault, frozen=True):
             case list(packages) if any(map(young, packages)):
                 old = [package for package in packages if not young(package)]
                 return msgspec.structs.replace(reply, body=msgspec.json.encode(old))
-            case dict(package) if young(package):
+            # With an expiry date it is what is on an environment, and nobody asked by its id.
+            case dict(package) if young(package) and "ExpiryDate" not in package:
                 refused = RefusedError(404, "PACKAGE_NOT_FOUND", "There is no such package or build (yet).").reply
                 return msgspec.structs.replace(refused, delay=reply.delay)
         return None

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api.clock import Clock, ManualClock, SystemClock
+from airflow_provider_mendix.simulator.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.injector import Faults
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.journal import Journal
@@ -66,11 +67,12 @@ class MendixSimulator(msgspec.Struct, frozen=True):
 def mendix_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[MendixSimulator]:
     """A Mendix on loopback in real time, and the Airflow connection ``mendix_default`` to it.
 
-    It works for tasks on a worker and in a triggerer, in this process and in others. Builds take no time, unless
-    the test sets another ``platform.timeline``.
+    It works for tasks on a worker and in a triggerer, in this process and in others. Builds and deployments take
+    no time, unless the test sets another ``platform.timeline`` or ``platform.deployment``.
     """
     platform = _platform(request, SystemClock())
     platform.timeline = Timeline.of(0)
+    platform.deployment = DeploymentTimeline.of(0)
     with Server(platform) as server:
         _set_connection(monkeypatch, server.api_url, server.repository_url)
         yield MendixSimulator(platform, server.api_url, server.files_url, server.repository_url)

@@ -17,7 +17,7 @@ class Entry(msgspec.Struct, frozen=True):
     :param query: with the signature of a link taken out.
     :param status: of the answer that was made, even if a fault lost it; 0 if none was.
     :param headers: names only, lower-case.
-    :param body: what a POST said, if it was JSON.
+    :param body: what a POST said, if it was JSON; the values of settings, which may be passwords, are taken out.
     :param faults: names of the faults that made a difference.
     """
 
@@ -51,7 +51,7 @@ def entry(request: Request, reply: Reply, now: float, faults: tuple[str, ...] = 
     body = None
     if request.method == "POST":
         try:
-            body = msgspec.json.decode(request.body)
+            body = _without_values(msgspec.json.decode(request.body))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             body = None
     return Entry(
@@ -65,3 +65,12 @@ def entry(request: Request, reply: Reply, now: float, faults: tuple[str, ...] = 
         body=body,
         faults=faults,
     )
+
+
+def _without_values(body: Any) -> Any:
+    if isinstance(body, list):
+        return [_without_values(item) for item in body]
+    if not isinstance(body, dict):
+        return body
+    secret = ("Value", "DeployedValue")
+    return {name: "***" if name in secret else _without_values(value) for name, value in body.items()}

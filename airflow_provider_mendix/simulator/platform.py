@@ -13,29 +13,35 @@ from airflow_provider_mendix.api.clock import Clock, SystemClock
 # The modules of the API families are imported for the routes that they add.
 from airflow_provider_mendix.simulator import (
     app_repository_api,
+    backups_api,
     build_api,
     deploy_api,
     deploy_v2_api,
+    environments_api,
     files,
     repositories,
     routes,
+    settings_api,
+    sites,
     team_server_api,
 )
-from airflow_provider_mendix.simulator.access import Access
+from airflow_provider_mendix.simulator.environments import USUAL_ENVIRONMENTS
 from airflow_provider_mendix.simulator.injector import Faults
 from airflow_provider_mendix.simulator.journal import Journal, entry
+from airflow_provider_mendix.simulator.landscape import Landscape
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.packages import SUCCEEDED, App, Ending, StoredJob, StoredPackage, Timeline
 from airflow_provider_mendix.simulator.repositories import Commit, Repository, RepositoryType
 from airflow_provider_mendix.simulator.routes import RefusedError, Reply, Request, json_reply
 
 __all__ = ["Ending", "Options", "Platform", "Reply", "Request", "Timeline"]
-__all__ += ["app_repository_api", "build_api", "deploy_api", "deploy_v2_api", "team_server_api"]
+__all__ += ["app_repository_api", "backups_api", "build_api", "deploy_api", "deploy_v2_api", "environments_api"]
+__all__ += ["settings_api", "team_server_api"]
 
 _YEAR = 365 * 24 * 3600.0
 
 
-class Platform(Access):
+class Platform(Landscape):
     """Everything that the simulated Mendix knows, and how it answers.
 
     :param clock: builds go on and links expire by it.
@@ -43,15 +49,14 @@ class Platform(Access):
     :ivar ending: how builds and uploads to come end.
     :ivar next_endings: how the next ones end; goes first, one for each accepted call that starts one.
     :ivar package_size: bytes of files to come.
-    :ivar files_url: base URL of the file host, put in front of links.
+    :ivar files_url: base URL of the file host, put in front of links; the apps' own sites are there too.
     :ivar repositories: those of the apps, by subdomain.
     :ivar journal: every request so far.
     :ivar faults: what goes wrong.
     """
 
     def __init__(self, clock: Clock | None = None, *, options: Options | None = None) -> None:
-        super().__init__()
-        self.clock = clock or SystemClock()
+        super().__init__(clock or SystemClock())
         self.options = options or Options()
         self.timeline = Timeline()
         self.ending = Ending.SUCCEEDS
@@ -59,7 +64,6 @@ class Platform(Access):
         self.package_size = 256 * 1024
         self.files_url = "https://files.simulator.invalid"
         self.repositories: dict[str, Repository] = {}
-        self.packages: dict[str, StoredPackage] = {}
         self.jobs: dict[str, StoredJob] = {}
         self.journal = Journal()
         self.faults = Faults(self.clock, self.packages)
@@ -73,10 +77,12 @@ class Platform(Access):
         project_id: str | None = None,
         repository: RepositoryType = "git",
         free: bool = False,
+        environments: Iterable[str] = USUAL_ENVIRONMENTS,
     ) -> None:
         """Add an app. The main line of its repository has one commit, a year old.
 
         :param free: a Free App: its newest finished package is deployed at once, and so in use.
+        :param environments: names of its environments, which have nothing on them; a Free App has none.
         """
         app = App(
             app_id=app_id,
@@ -88,6 +94,9 @@ class Platform(Access):
         with self._lock:
             self.apps[app_id] = app
             self.repositories[app_id] = repositories.create(repository, app.project_id, self.clock.now() - _YEAR)
+            self.remove_environments(app_id)
+            for mode in () if free else environments:
+                self.add_environment(app_id, mode)
 
     def push(
         self,
@@ -193,8 +202,10 @@ class Platform(Access):
         return self.packages[package_id].status(self.faults.held_at(package_id, self.clock.now()))
 
     def in_use(self, package_id: str) -> bool:
-        """Tell whether an environment runs a package."""
+        """Tell whether an environment runs a package, or has it for its next start."""
         package = self.packages[package_id]
+        if any(package_id in environment.package_ids for environment in self.environments(package.app_id)):
+            return True
         if package.in_use or not self.apps[package.app_id].free:
             return package.in_use
         finished = [
@@ -241,6 +252,8 @@ class Platform(Access):
             return refused.reply
 
     def _answer_file(self, request: Request) -> Reply:
+        if request.path.startswith(sites.PREFIX):
+            return sites.answer(request, self.environments())
         return files.answer(
             request,
             secret=self._secret,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from airflow_provider_mendix import api
 from airflow_provider_mendix.api.core import Endpoint, Host
 
+T = TypeVar("T")
 HostName = Literal["api", "repository", "files"]
 _HOSTS: dict[HostName, Host] = {"api": Host.DEPLOY, "repository": Host.REPOSITORY}
 
@@ -62,6 +63,17 @@ class RefusedError(Exception):
 def json_reply(value: object, status: int = 200, content_type: str = "application/json") -> Reply:
     """Answer with JSON."""
     return Reply(status, {"Content-Type": content_type}, msgspec.json.encode(value))
+
+
+def read_body(request: Request, kind: type[T]) -> T:
+    """Read JSON as a type; no body at all counts as an empty object.
+
+    :raises RefusedError: if it is not that.
+    """
+    try:
+        return msgspec.json.decode(request.body or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(400, "INVALID_PARAMETERS", f"The body cannot be read: {error}.") from None
 
 
 Handler = Callable[..., Reply]

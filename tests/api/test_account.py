@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.pretty import pretty_repr
 
 from airflow_provider_mendix.api.account import Account, base_url, checked_credential, is_safe
 from airflow_provider_mendix.api.build import BUILD_API
@@ -105,7 +106,9 @@ SECRETS = Account(
 )
 
 
-@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, lambda account: repr([account])])
+@pytest.mark.parametrize(
+    "show", [repr, str, pretty_repr, "{}".format, "{!r}".format, lambda account: repr([account])]
+)
 def test_a_shown_account_hides_its_secrets(show):
     shown = show(SECRETS)
 

@@ -7,13 +7,13 @@ import json
 import msgspec
 import pendulum
 import pytest
+from rich.pretty import pretty_repr
 
 from airflow_provider_mendix import __version__
-from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, team_server
+from airflow_provider_mendix.api import app_repository, backups, build, deploy, deploy_v2, team_server
 from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.build import DownloadUrl, Package, StartedBuild
 from airflow_provider_mendix.api.core import Endpoint, Host
-from airflow_provider_mendix.api.deploy import App
 from airflow_provider_mendix.api.errors import InvalidConnectionError, InvalidInputError
 
 TOKEN = "7LJE-token-that-nobody-may-see"
@@ -131,40 +131,6 @@ CALLS = [
         "build/started_build.json",
         StartedBuild(package_id=PACKAGE_ID),
         id="start build",
-    ),
-    pytest.param(
-        deploy.list_apps(),
-        "GET",
-        "/api/1/apps",
-        "deploy/apps.json",
-        [
-            App(
-                app_id="calc",
-                name="Calculation App",
-                project_id="fae5de74-69c2-4488-a4de-abf89daac63e",
-                url="https://calc.mendixcloud.com",
-            ),
-            App(
-                app_id="tictactoc",
-                name="Tic Tac Toc",
-                project_id="f5129445-b638-42f4-8108-5f370c85dc57",
-                url="https://tictactoc.mendixcloud.com",
-            ),
-        ],
-        id="list apps",
-    ),
-    pytest.param(
-        deploy.get_app("calc"),
-        "GET",
-        "/api/1/apps/calc",
-        "deploy/app.json",
-        App(
-            app_id="calc",
-            name="Calculation App",
-            project_id="543857rfds-dfsfsd12c5e24-3224d32eg",
-            url="https://calc.mendixcloud.com",
-        ),
-        id="get app",
     ),
     pytest.param(
         deploy_v2.get_job("calc", JOB_ID),
@@ -309,7 +275,8 @@ def test_documented_call(send, hosts, sample, call, method, target, answer, expe
 
 
 def test_every_endpoint_is_called():
-    families = (app_repository, build, deploy, deploy_v2, team_server)
+    """Those of the Deploy API and the Backups API are in `test_deploy_contract.py`."""
+    families = (app_repository, build, deploy_v2, team_server)
     declared = [value for family in families for value in vars(family).values() if isinstance(value, Endpoint)]
     called = [*(call.values[0].endpoint for call in CALLS), *WITHOUT_A_SAMPLE, *WITH_A_FILE]
 
@@ -492,6 +459,10 @@ def test_without_a_token_nothing_is_sent(send, hosts, call, token):
         (build.list_packages("calc"), "https://deploy.mendix.com/api/1/apps/calc/packages"),
         (deploy.list_apps(), "https://deploy.mendix.com/api/1/apps"),
         (
+            backups.create_snapshot(PROJECT_ID, JOB_ID),
+            f"https://deploy.mendix.com/api/v2/apps/{PROJECT_ID}/environments/{JOB_ID}/snapshots",
+        ),
+        (
             deploy_v2.upload_package("calc", "calc_1.0.0.45.mda"),
             "https://deploy.mendix.com/api/v2/apps/calc/packages/upload?name=calc_1.0.0.45.mda",
         ),
@@ -515,7 +486,6 @@ def test_the_public_hosts_are_the_default(call, url):
         (Package, "build/package_with_url.json", ()),
         (DownloadUrl, "build/package_with_url.json", ("Url",)),
         (StartedBuild, "build/started_build.json", ()),
-        (App, "deploy/app.json", ()),
         (deploy_v2.StartedUpload, "deploy_v2/started_upload.json", ()),
         (deploy_v2.Job, "deploy_v2/job.json", ()),
         (team_server.Branch, "team_server/branch.json", ()),
@@ -539,3 +509,11 @@ def test_every_documented_field_is_read(sample, kind, answer, way):
     read = {field.encode_name for field in msgspec.structs.fields(kind)}
 
     assert read == set(documented) | UNDOCUMENTED.get(kind, set())
+
+
+@pytest.mark.parametrize("show", [repr, str, pretty_repr], ids=["repr", "str", "rich"])
+def test_a_signed_link_is_never_shown(show):
+    linked = with_fields(PACKAGE, url=DownloadUrl(location="https://files.example/?sig=canary", ttl=900))
+
+    assert "900" in show(linked)
+    assert "canary" not in show(linked)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_provider_mendix.api import app_repository, build, deploy, inputs, team_server
+from airflow_provider_mendix.api import app_repository, backups, build, deploy, inputs, team_server
 from airflow_provider_mendix.api.errors import InvalidInputError
 
 UUID = "fae5de74-69c2-4488-a4de-abf89daac63e"
@@ -28,6 +28,13 @@ HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
         (inputs.project_id, UUID.upper(), UUID.upper()),
         (inputs.package_id, UUID, UUID),
         (inputs.package_id, "b3d14e53", "b3d14e53"),
+        (inputs.environment, "Acceptance", "Acceptance"),
+        (inputs.environment, "acceptance", "acceptance"),
+        (inputs.environment, "Load Test 2", "Load Test 2"),
+        (inputs.environment, "blue/green", "blue/green"),
+        (inputs.environment, "Prüfstand-Ω", "Prüfstand-Ω"),
+        (inputs.environment, " Test ", " Test "),
+        (inputs.environment, f"{UUID}-copy", f"{UUID}-copy"),
         (inputs.revision, "63", "63"),
         (inputs.revision, 63, "63"),
         (inputs.revision, 1, "1"),
@@ -59,7 +66,15 @@ def test_good_value(check, value, expected):
     assert check(value) == expected
 
 
-ALL = (inputs.app_id, inputs.project_id, inputs.package_id, inputs.revision, inputs.version, inputs.branch)
+ALL = (
+    inputs.app_id,
+    inputs.project_id,
+    inputs.package_id,
+    inputs.environment,
+    inputs.revision,
+    inputs.version,
+    inputs.branch,
+)
 
 
 @pytest.mark.parametrize("check", ALL)
@@ -127,6 +142,12 @@ def test_what_was_not_rendered(check, value):
         (inputs.package_id, "..", "is not shaped like an id"),
         (inputs.package_id, "x\n", "is not shaped like an id"),
         (inputs.package_id, "{'package_id': 'x'}", "is not shaped like an id"),
+        (inputs.environment, UUID, "is a UUID, and Mendix wants the name here. Give the environment's name"),
+        (inputs.environment, UUID.upper(), "is a UUID, and Mendix wants the name here"),
+        (inputs.environment, "", "environment is empty (it rendered to ''). Give the environment's name"),
+        (inputs.environment, "None", "environment is empty (it rendered to 'None')"),
+        (inputs.environment, None, "environment must be text, not None. Give the environment's name"),
+        (inputs.environment, "{{ params.environment }}", "holds a template that was not rendered"),
         (inputs.revision, 0, "revision '0' is neither"),
         (inputs.revision, "0", "revision '0' is neither"),
         (inputs.revision, "000", "is neither"),
@@ -182,6 +203,29 @@ def test_bad_value(check, value, says):
         check(value)
 
     assert str(raised.value).startswith(check.__name__)
+
+
+@pytest.mark.parametrize("value", [UUID, UUID.upper()])
+def test_an_id_that_mendix_gave_passes_as_it_is(value):
+    assert inputs.uuid("snapshot_id", value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("b3d14e53", "snapshot_id 'b3d14e53' is not a UUID. Give the snapshot_id that Mendix gave."),
+        (f"{UUID}\n", "is not a UUID"),
+        (f" {UUID}", "is not a UUID"),
+        (UUID.replace("-", ""), "is not a UUID"),
+        ("", "snapshot_id is empty (it rendered to ''). Give the snapshot_id that Mendix gave."),
+        ("None", "snapshot_id is empty (it rendered to 'None')"),
+        (None, "snapshot_id must be text, not None"),
+        ("{{ ti.xcom_pull('backup') }}", "holds a template that was not rendered"),
+    ],
+)
+def test_what_mendix_cannot_have_given_as_an_id(value, says):
+    with pytest.raises(InvalidInputError, match=f"^snapshot_id .*{re.escape(says.removeprefix('snapshot_id '))}"):
+        inputs.uuid("snapshot_id", value)
 
 
 @given(st.text() | st.text(alphabet="ab/. ", min_size=1).map("branches/{}".format))
@@ -284,6 +328,29 @@ def outcome(check, text) -> str | InvalidInputError:
         (lambda: build.start_build("calc", revision=1, version="1.0.0.1"), "version"),
         (lambda: build.start_build("calc", revision=1, version="1.0.0", branch=""), "branch"),
         (lambda: deploy.get_app("Calculation App"), "app_id"),
+        (lambda: deploy.list_environments(UUID), "app_id"),
+        (lambda: deploy.get_environment("a b", "Test"), "app_id"),
+        (lambda: deploy.get_environment("calc", UUID), "environment"),
+        (lambda: deploy.get_environment_package("calc", ""), "environment"),
+        (lambda: deploy.transport_package("calc", "Test", "Main line-2.5.4.63.mda"), "package_id"),
+        (lambda: deploy.transport_package("calc", UUID, "b3d14e53"), "environment"),
+        (lambda: deploy.stop_environment("calc", None), "environment"),
+        (lambda: deploy.start_environment("calc", ".", auto_sync_db=True), "environment"),
+        (lambda: deploy.get_start_job("calc", "", "b3d14e53"), "environment"),
+        (lambda: deploy.get_start_job("calc", "Test", None), "job_id"),
+        (lambda: deploy.get_start_job("calc", "Test", ""), "job_id"),
+        (lambda: deploy.get_start_job("calc", "Test", ".."), "job_id"),
+        (lambda: deploy.get_start_job("calc", "Test", "a/b"), "job_id"),
+        (lambda: deploy.get_settings("calc", ".."), "environment"),
+        (lambda: deploy.set_settings("calc", UUID, deploy.Settings()), "environment"),
+        (lambda: backups.list_snapshots("calc", UUID), "project_id"),
+        (lambda: backups.list_snapshots(UUID, "Test"), "environment_id"),
+        (lambda: backups.create_snapshot(UUID, None), "environment_id"),
+        (lambda: backups.create_snapshot("calc", UUID), "project_id"),
+        (lambda: backups.get_snapshot(UUID, UUID, "b3d14e53"), "snapshot_id"),
+        (lambda: backups.create_restore(UUID, UUID, ""), "snapshot_id"),
+        (lambda: backups.create_restore(UUID, "Acceptance", UUID), "environment_id"),
+        (lambda: backups.get_restore(UUID, UUID, "a/b"), "restore_id"),
         (lambda: team_server.list_branches(UUID), "app_id"),
         (lambda: team_server.get_branch("{{ x }}", "main"), "app_id"),
         (lambda: team_server.get_branch("calc", ""), "branch"),

@@ -26,6 +26,7 @@ from airflow_provider_mendix.api.errors import (
     RateLimitedError,
     RedirectedError,
     ServiceUnavailableError,
+    StartFailedError,
     UnauthorizedError,
 )
 
@@ -236,7 +237,7 @@ def test_classification_of_the_repository(send, wire, status, body, kind, code, 
         (500, b'{"errorMessage": "\xff"}', ServiceUnavailableError, None, True),
         (500, [1], ServiceUnavailableError, None, True),
         (520, b"", ServiceUnavailableError, None, True),
-        (500, {"errorCode": "DB_SYNC_FAILED"}, MendixResponseError, "DB_SYNC_FAILED", False),
+        (500, {"errorCode": "DB_SYNC_FAILED"}, StartFailedError, "DB_SYNC_FAILED", False),
         (520, {"errorCode": "SOMETHING_NEW"}, MendixResponseError, "SOMETHING_NEW", False),
         (418, b"", MendixResponseError, None, False),
     ],

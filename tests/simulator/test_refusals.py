@@ -124,7 +124,7 @@ def test_revoked_rights(talk, talk_with):
 @pytest.mark.parametrize(
     ("method", "target"),
     [
-        ("GET", "/api/1/apps/shop/environments"),
+        ("POST", "/api/1/apps/shop/environments/Test/clean"),
         ("PUT", "/api/1/apps/shop/packages"),
         ("HEAD", "/api/1/apps/shop/packages"),
         ("GET", "/api/v1/apps/shop/packages"),

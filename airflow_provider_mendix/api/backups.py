@@ -1,0 +1,165 @@
+"""Mendix Backups API, version 2: snapshots of an environment's data, and restoring them.
+
+It knows apps by the project's UUID and environments by theirs, unlike the Deploy API.
+
+Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+import pendulum
+
+from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+
+_ACCESS = "The user needs 'API Rights' and 'Access to Backups' on the environment."
+
+BACKUPS_API = Api(
+    name="Backups API v2",
+    host=Host.DEPLOY,
+    prefix="/api/v2",
+    docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/",
+    advice=(
+        (
+            "INVALID_PARAMETERS",
+            "Check the values of the task; this API knows the app by its project's UUID and the environment by its"
+            " EnvironmentId.",
+        ),
+        (
+            "ENVIRONMENT_NOT_FOUND",
+            "The app has no environment with this EnvironmentId; the Deploy API's list of environments has them.",
+        ),
+        ("SERVICE_UNAVAILABLE", "It passes: ask again later."),
+        ("NO_ACCESS", f"{_ACCESS} They are granted on the Permissions tab of the app's Environments page."),
+        ("NOT_FOUND", "There is no such snapshot or restore of this environment; snapshots expire."),
+        ("NOT_SUPPORTED", "Only environments on Mendix Cloud have backups that this API knows."),
+        ("SNAPSHOT_LISTING_FAILED", "Mendix could not list the snapshots; the portal may tell more."),
+    ),
+)
+LARGEST_PAGE = 100
+
+
+class BackupState(enum.StrEnum):
+    """The documented states of a snapshot or a restore. Others may come, and then mean "not yet"."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A copy of an environment's database and files.
+
+    :param state: one of :class:`BackupState`, or a word that Mendix adds one day.
+    :param status_message: Mendix's own words, mostly on what went wrong.
+    :param model_version: of the app at that time.
+    """
+
+    snapshot_id: str
+    state: str
+    status_message: str | None = None
+    model_version: str | None = None
+    comment: str | None = None
+    created_at: pendulum.DateTime | None = None
+    updated_at: pendulum.DateTime | None = None
+    finished_at: pendulum.DateTime | None = None
+    expires_at: pendulum.DateTime | None = None
+
+
+class Snapshots(msgspec.Struct, frozen=True):
+    """One page of snapshots.
+
+    :param total: of all pages.
+    """
+
+    snapshots: tuple[Snapshot, ...] = ()
+    total: int | None = None
+    offset: int | None = None
+    limit: int | None = None
+
+
+class Restore(msgspec.Struct, frozen=True):
+    """A snapshot being put back.
+
+    :param state: one of :class:`BackupState`, or a word that Mendix adds one day.
+    :param status_message: Mendix's own words, mostly on what went wrong.
+    """
+
+    restore_id: str
+    state: str
+    status_message: str | None = None
+    source_snapshot_id: str | None = None
+    source_environment_id: str | None = None
+    target_environment_id: str | None = None
+    created_at: pendulum.DateTime | None = None
+    updated_at: pendulum.DateTime | None = None
+    finished_at: pendulum.DateTime | None = None
+
+
+_ENVIRONMENT = "/apps/{project_id}/environments/{environment_id}"
+
+LIST_SNAPSHOTS = Endpoint[Snapshots](
+    BACKUPS_API, "GET", f"{_ENVIRONMENT}/snapshots", returns=Snapshots, repeatable=True
+)
+CREATE_SNAPSHOT = Endpoint[Snapshot](
+    BACKUPS_API, "POST", f"{_ENVIRONMENT}/snapshots", returns=Snapshot, repeatable=False
+)
+GET_SNAPSHOT = Endpoint[Snapshot](
+    BACKUPS_API, "GET", f"{_ENVIRONMENT}/snapshots/{{snapshot_id}}", returns=Snapshot, repeatable=True
+)
+CREATE_RESTORE = Endpoint[Restore](
+    BACKUPS_API, "POST", f"{_ENVIRONMENT}/restores", returns=Restore, repeatable=False
+)
+GET_RESTORE = Endpoint[Restore](
+    BACKUPS_API, "GET", f"{_ENVIRONMENT}/restores/{{restore_id}}", returns=Restore, repeatable=True
+)
+
+
+def list_snapshots(project_id: str, environment_id: str, *, offset: int = 0) -> Call[Snapshots]:
+    """One page of the snapshots of an environment."""
+    query = {"offset": str(offset), "limit": str(LARGEST_PAGE)}
+    return LIST_SNAPSHOTS.call(_environment(project_id, environment_id), query=query)
+
+
+def create_snapshot(project_id: str, environment_id: str, *, comment: str | None = None) -> Call[Snapshot]:
+    """Start a snapshot. There is no idempotency key: every call that arrives makes one."""
+    return CREATE_SNAPSHOT.call(
+        _environment(project_id, environment_id), body={"comment": comment} if comment else {}
+    )
+
+
+def get_snapshot(project_id: str, environment_id: str, snapshot_id: str) -> Call[Snapshot]:
+    """One snapshot."""
+    segments = {**_environment(project_id, environment_id), "snapshot_id": inputs.uuid("snapshot_id", snapshot_id)}
+    return GET_SNAPSHOT.call(segments)
+
+
+def create_restore(
+    project_id: str, environment_id: str, snapshot_id: str, *, db_only: bool = False
+) -> Call[Restore]:
+    """Start to put a snapshot back, over all data of the environment, which must be stopped.
+
+    :param snapshot_id: of this environment, or of another one of the same app.
+    :param db_only: leave the files as they are.
+    """
+    query = {"source_snapshot_id": inputs.uuid("snapshot_id", snapshot_id)}
+    return CREATE_RESTORE.call(
+        _environment(project_id, environment_id), query={**query, "db_only": "true"} if db_only else query
+    )
+
+
+def get_restore(project_id: str, environment_id: str, restore_id: str) -> Call[Restore]:
+    """One restore."""
+    segments = {**_environment(project_id, environment_id), "restore_id": inputs.uuid("restore_id", restore_id)}
+    return GET_RESTORE.call(segments)
+
+
+def _environment(project_id: str, environment_id: str) -> dict[str, str]:
+    return {
+        "project_id": inputs.project_id(project_id),
+        "environment_id": inputs.uuid("environment_id", environment_id),
+    }
