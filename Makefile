@@ -41,10 +41,12 @@ crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (needs root
 chaos: $(READY)  ## Run thousands of random fault schedules
 	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
 
-bench: $(READY)  ## Measure what waiting costs, beside other providers' triggers (7 minutes)
+bench: $(READY)  ## Measure what waiting and parsing cost, beside other providers (10 minutes)
 	@test -x .bench/venv/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .bench/venv
 	@$(BIN)/uv pip install -q --python .bench/venv/bin/python -r benchmarks/requirements.txt
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.waits $(ARGS)
+	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.parsing
+	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.pace
 
 check: $(READY)  ## Lint, types, and the packaged wheel
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import servers
+import transfer_hosts
 import ways
 
 MIB = 1024 * 1024
 ROOT = Path(__file__).parent.parent
-AWS = ROOT / ".bench" / "bin" / "aws"
+AWS = ROOT / ".bench" / "aws" / "bin" / "aws"
 PIPE = "curl \\| aws s3 cp -"
 TITLES = {
     "fast": "**ours, fast path**",
@@ -72,10 +72,10 @@ def main() -> None:
 
 def measure(server: str, length: int, chosen: list[str], repetitions: int) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {way: [] for way in chosen}
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, servers.S3[server]() as s3:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, transfer_hosts.S3[server]() as s3:
         file = Path(folder) / "shop.mda"
-        servers.make_zip(file, length)
-        with servers.served(file) as about:
+        transfer_hosts.make_zip(file, length)
+        with transfer_hosts.served(file) as about:
             # In turns, so that a busy moment of the machine is nobody's alone.
             for _ in range(repetitions):
                 for way in chosen:
@@ -105,7 +105,7 @@ def in_python(way: str, about: dict[str, str], s3: str) -> Run:
 
 
 def pipe(about: dict[str, str], s3: str) -> Run:
-    keys = {"AWS_ACCESS_KEY_ID": servers.LOGIN, "AWS_SECRET_ACCESS_KEY": servers.PASSWORD}
+    keys = {"AWS_ACCESS_KEY_ID": transfer_hosts.LOGIN, "AWS_SECRET_ACCESS_KEY": transfer_hosts.PASSWORD}
     target = ["s3", "cp", "-", f"s3://{ways.BUCKET}/{ways.KEY}", "--endpoint-url", s3, "--region", "us-east-1"]
     began = time.perf_counter()
     with subprocess.Popen(["curl", "-sSf", about["url"]], stdout=subprocess.PIPE) as reading:
@@ -122,10 +122,15 @@ def pipe(about: dict[str, str], s3: str) -> Run:
 
 
 def environment(about: dict[str, str], s3: str) -> dict[str, str]:
-    aws = {"login": servers.LOGIN, "password": servers.PASSWORD, "conn_type": "aws"}
+    aws = {"login": transfer_hosts.LOGIN, "password": transfer_hosts.PASSWORD, "conn_type": "aws"}
     host = about["url"].removesuffix("/file")
     connections = {
-        "MENDIX": {"conn_type": "mendix", "host": about["api"], "login": "bench", "password": servers.PASSWORD},
+        "MENDIX": {
+            "conn_type": "mendix",
+            "host": about["api"],
+            "login": "bench",
+            "password": transfer_hosts.PASSWORD,
+        },
         "S3": {**aws, "extra": {"endpoint_url": s3, "region_name": "us-east-1"}},
         "HTTP": {"conn_type": "http", "host": host},
     }
@@ -142,7 +147,7 @@ def check(s3: str, size: int) -> None:
     """See that the object is all there, and take it away."""
     import boto3
 
-    keys = {"aws_access_key_id": servers.LOGIN, "aws_secret_access_key": servers.PASSWORD}
+    keys = {"aws_access_key_id": transfer_hosts.LOGIN, "aws_secret_access_key": transfer_hosts.PASSWORD}
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys)
     found = client.head_object(Bucket=ways.BUCKET, Key=ways.KEY)["ContentLength"]
     if found != size:
@@ -186,8 +191,8 @@ def install_aws() -> None:
     if AWS.exists():
         return
     uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "-q", "--python", sys.executable, ROOT / ".bench"], check=True)
-    python = ROOT / ".bench" / "bin" / "python"
+    python = AWS.with_name("python")
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, python.parent.parent], check=True)
     subprocess.run([uv, "pip", "install", "-q", "--python", python, "awscli"], check=True)
 
 

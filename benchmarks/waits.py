@@ -74,7 +74,7 @@ class Machine:
         certificate = folder / "server.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         self.server = self._start(
-            "benchmarks.server", str(certificate), self.cores[1], environment=dict(os.environ)
+            "benchmarks.wait_server", str(certificate), self.cores[1], environment=dict(os.environ)
         )
         self.port = self._heard(self.server)
 
@@ -190,11 +190,27 @@ def shown(name: str, values: dict[str, float], base: dict[str, float] | None = N
     return "| " + " | ".join([*cells, cell("connections", ".0f"), cell("memory", ".1f"), lag]) + " |"
 
 
+def draw(file: Path, curve: list[tuple[int, dict[str, float]]]) -> None:
+    """Draw what a wait costs, by how many there are."""
+    from matplotlib import pyplot
+
+    waits = [number for number, _ in curve]
+    figure, (cpu, memory) = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for plot, key, label in ((cpu, "each", "CPU µs per wait and interval"), (memory, "memory", "KiB per wait")):
+        plot.plot(waits, [values[key] for _, values in curve], marker="o")
+        plot.set(xscale="log", xlabel="waits in one process, 20 to an app", ylabel=label, ylim=(0, None))
+        plot.set_xticks(waits, [f"{number:,}".replace(",", " ") for number in waits], rotation=30)
+        plot.minorticks_off()
+        plot.grid(alpha=0.3)
+    figure.savefig(file, metadata={"Date": None})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", choices=("ours", "peers"))
     parser.add_argument("--waits", type=int, default=1000, help="of each of the others")
+    parser.add_argument("--draw", type=Path, metavar="SVG", help="draw the cost of a wait by how many there are")
     asked = parser.parse_args()
     ours = SMALL if asked.small else OURS
     if asked.only == "peers":
@@ -203,6 +219,7 @@ def main() -> int:
     wrong: list[str] = []
     notes: list[str] = []
     base = None
+    curve: list[tuple[int, dict[str, float]]] = []
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|", flush=True)
     with machine() as bench:
         cases = [("mendix", name, scenario) for name, scenario in ours.items()]
@@ -216,6 +233,10 @@ def main() -> int:
             wrong += check(name, scenario, seen, notes)
             print(shown(name, values, base if kind != "mendix" else None), flush=True)
             base = base or values
+            if kind == "mendix" and scenario.waits == 20 * scenario.apps and not scenario.ceiling:
+                curve.append((scenario.waits, values))
+    if asked.draw:
+        draw(asked.draw, sorted(curve))
     print("\n".join(["", *notes, *(wrong or ["Every wait did what it should."])]))
     return 1 if wrong else 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api.errors import MendixError, OutageError, WaitTimeoutError
+from airflow_provider_mendix.api.pace import next_look
 from airflow_provider_mendix.api.waits import Outcome, Wait
 
 DEFAULT_POLL_INTERVAL = 30.0
@@ -20,12 +21,14 @@ HEARTBEAT = 5 * 60.0
 class Watch:
     """Told each answer and the time, it says what that means and when to ask again.
 
-    :param poll_interval: seconds between two looks.
+    :param poll_interval: seconds between two looks, or at least so many if there is a longest interval.
+    :param max_poll_interval: seconds between two looks at most, if that is to depend on how far the wait is.
     :param deadline: wall-clock time, in seconds since the epoch, after which nobody waits any longer.
     :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     :param now: wall-clock time at the start.
     :ivar news: what a person should hear of the last answer, if anything: a change of state, or a sign of life.
     :ivar spent: seconds in each state that has been seen to end.
+    :ivar usual: seconds that each state usually lasts, as far as somebody knows that.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Watch:
         deadline: float,
         outage_tolerance: float | None,
         now: float,
+        max_poll_interval: float | None = None,
     ) -> None:
         self.wait = wait
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.deadline = deadline
         self.outage_tolerance = outage_tolerance
         self.state = "not seen yet"
@@ -47,6 +52,7 @@ class Watch:
         self.problem: MendixError | None = None
         self.news: str | None = None
         self.spent: dict[str, float] = {}
+        self.usual: Mapping[str, float] = {}
         self._told_at = now
 
     def resume(self, state: str, changed_at: float, spent: Mapping[str, float]) -> None:
@@ -56,8 +62,20 @@ class Watch:
     def delay(self, now: float) -> float:
         """Seconds until the next look; the last one falls on the deadline."""
         asked = self.problem.retry_after if self.problem else None
-        pause = max(self.poll_interval, min(asked or 0.0, LONGEST_RETRY_AFTER))
+        pause = max(self._interval(now), min(asked or 0.0, LONGEST_RETRY_AFTER))
         return min(pause, self.time_left(now))
+
+    def _interval(self, now: float) -> float:
+        if self.max_poll_interval is None or self.problem:
+            return self.poll_interval
+        return next_look(
+            self.state,
+            now - self.changed_at,
+            self.wait.phases,
+            self.usual,
+            shortest=self.poll_interval,
+            longest=self.max_poll_interval,
+        )
 
     def time_left(self, now: float) -> float:
         """Seconds until the deadline."""

@@ -24,6 +24,7 @@ from airflow_provider_mendix.api.errors import (
     MendixError,
     UnauthorizedError,
 )
+from airflow_provider_mendix.api.pace import History
 from airflow_provider_mendix.api.sharing import SIZE_IS_KNOWN_FOR, UNREADABLE, is_list_cheaper
 from airflow_provider_mendix.api.waits import Wait
 from airflow_provider_mendix.triggers.line import Line
@@ -37,7 +38,13 @@ _LAST_LOOK = 10.0
 
 log = logging.getLogger(__name__)
 
+_histories: dict[str, History] = {}
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = weakref.WeakKeyDictionary()
+
+
+def history_of(mendix_conn_id: str) -> History:
+    """Give what is known of the builds of a connection; it outlives the poller, which ends with the last wait."""
+    return _histories.setdefault(mendix_conn_id, History())
 
 
 @asynccontextmanager

@@ -206,5 +206,6 @@ def ceiling(monkeypatch):
 
 
 @pytest.fixture
-def crowd(platform, server, clock):
+def crowd(platform, server, clock, monkeypatch):
+    monkeypatch.setattr(polling, "_histories", {})
     return Crowd(platform, server, clock)
