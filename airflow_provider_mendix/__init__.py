@@ -13,7 +13,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-mendix",
         "name": "Mendix",
-        "description": "Build, wait for, archive and delete Mendix deployment packages.",
+        "description": "Build, archive and deploy Mendix apps: packages, environments, backups.",
         "versions": [__version__],
         "integrations": [
             {
@@ -26,13 +26,22 @@ def get_provider_info() -> dict[str, object]:
         "operators": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.operators.package", f"{_PACKAGE}.operators.revision"],
+                "python-modules": [
+                    f"{_PACKAGE}.operators.backup",
+                    f"{_PACKAGE}.operators.environment",
+                    f"{_PACKAGE}.operators.package",
+                    f"{_PACKAGE}.operators.revision",
+                ],
             }
         ],
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.sensors.package", f"{_PACKAGE}.sensors.revision"],
+                "python-modules": [
+                    f"{_PACKAGE}.sensors.environment",
+                    f"{_PACKAGE}.sensors.package",
+                    f"{_PACKAGE}.sensors.revision",
+                ],
             }
         ],
         "triggers": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.triggers.wait"]}],

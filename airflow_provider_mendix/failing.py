@@ -11,14 +11,21 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_mendix.api.errors import (
     AppNotFoundError,
     BranchNotFoundError,
+    EnvironmentNotFoundError,
+    EnvironmentStateError,
     ForbiddenError,
     InvalidConnectionError,
     InvalidInputError,
     InvalidRequestError,
     MendixError,
+    ProductionRefusedError,
     RedirectedError,
+    RestoreRefusedError,
     RevisionAlreadyBuiltError,
     RevisionNotFoundError,
+    StartFailedError,
+    StopFailedError,
+    TransportRefusedError,
     UnauthorizedError,
     UnsafeLinkError,
 )
@@ -38,6 +45,13 @@ FINAL_ERRORS = (
     RevisionNotFoundError,
     RedirectedError,
     UnsafeLinkError,
+    EnvironmentNotFoundError,
+    EnvironmentStateError,
+    ProductionRefusedError,
+    TransportRefusedError,
+    StopFailedError,
+    StartFailedError,
+    RestoreRefusedError,
 )
 
 

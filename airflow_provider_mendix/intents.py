@@ -75,8 +75,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     def marked_description(self) -> str:
         """Give the description to send; all tries trim the human part alike."""
-        room = LONGEST_DESCRIPTION - len(str(_LONGEST_MARKER)) - 1
-        return f"{self.description[:room].rstrip()} {self.marker}".lstrip()
+        return marked(self.description, self.marker)
 
     def owns(self, package: Package) -> bool:
         """Tell whether a package was started for this intent, by its marker."""
@@ -124,6 +123,12 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     def _is_older(self, package: Package) -> bool:
         made = package.creation_date
         return made is not None and made.timestamp() < self.began_at - CLOCKS_DIFFER_BY
+
+
+def marked(text: str, marker: Marker) -> str:
+    """Put a marker at the end of a text, which is cut to leave room for any."""
+    room = LONGEST_DESCRIPTION - len(str(_LONGEST_MARKER)) - 1
+    return f"{text[:room].rstrip()} {marker}".lstrip()
 
 
 def digest_of(context: Context, arguments: str) -> str:

@@ -96,8 +96,11 @@ COUNT = """
 import json, sys
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator
 before = set(sys.modules)
+import airflow_provider_mendix.operators.backup
+import airflow_provider_mendix.operators.environment
 import airflow_provider_mendix.operators.package
 import airflow_provider_mendix.operators.revision
+import airflow_provider_mendix.sensors.environment
 import airflow_provider_mendix.sensors.package
 import airflow_provider_mendix.sensors.revision
 import airflow_provider_mendix.transfers.mendix_to_object_storage

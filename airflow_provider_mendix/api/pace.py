@@ -6,7 +6,6 @@ are usually done they come close together.
 
 from __future__ import annotations
 
-import statistics
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -64,6 +63,8 @@ class History:
 
     def usual(self, app: Hashable) -> dict[str, float]:
         """Give the median seconds of each phase that has been seen."""
+        import statistics
+
         builds = self._seen.get(app, ())
         phases = {phase for build in builds for phase in build}
         return {phase: statistics.median(build[phase] for build in builds if phase in build) for phase in phases}

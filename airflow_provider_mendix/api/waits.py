@@ -7,7 +7,7 @@ branch by its newest revision.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from airflow_provider_mendix.api.build import (
     Listing,
     Package,
     PackageStatus,
-    get_package,
+    look_at_package,
     look_over_packages,
 )
 from airflow_provider_mendix.api.core import Call
@@ -31,6 +31,10 @@ from airflow_provider_mendix.api.errors import (
     error_from_json,
 )
 from airflow_provider_mendix.api.revisions import BranchSource, is_newer
+
+if TYPE_CHECKING:
+    from airflow_provider_mendix.api.backup_waits import RestoreWait, SnapshotWait
+    from airflow_provider_mendix.api.environment_waits import EnvironmentWait, StartJobWait, TransportWait
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -76,7 +80,7 @@ class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         return self.app_id
 
     def call(self) -> Call[Package]:
-        return get_package(self.app_id, self.package_id)
+        return look_at_package(self.app_id, self.package_id)
 
     def shared_call(self) -> Call[Listing]:
         return look_over_packages(self.app_id)
@@ -223,7 +227,10 @@ class RevisionWait(msgspec.Struct, frozen=True, tag=True):
         return error.transient
 
 
-Wait = PackageWait | JobWait | RoomWait | RevisionWait
+Wait: TypeAlias = (
+    "PackageWait | JobWait | RoomWait | RevisionWait"
+    " | EnvironmentWait | TransportWait | StartJobWait | SnapshotWait | RestoreWait"
+)
 
 
 def wait_to_json(wait: Wait) -> dict[str, Any]:
@@ -233,11 +240,22 @@ def wait_to_json(wait: Wait) -> dict[str, Any]:
 
 def wait_from_json(data: dict[str, Any]) -> Wait:
     """Rebuild the wait that :func:`wait_to_json` wrote."""
+    wait: Wait
     try:
-        wait: Wait = msgspec.convert(data, type=Wait)
-        return wait
-    except msgspec.ValidationError as error:
-        raise UnexpectedEventError(f"The trigger holds a wait that this version cannot read: {error}.") from None
+        wait = msgspec.convert(data, type=PackageWait | JobWait | RoomWait | RevisionWait)
+    except msgspec.ValidationError:
+        # Loaded where one is rebuilt: a DAG file that is parsed, and who waits for packages, can do without.
+        from airflow_provider_mendix.api.backup_waits import RestoreWait, SnapshotWait
+        from airflow_provider_mendix.api.environment_waits import EnvironmentWait, StartJobWait, TransportWait
+
+        of_environments = EnvironmentWait | TransportWait | StartJobWait | SnapshotWait | RestoreWait
+        try:
+            wait = msgspec.convert(data, type=PackageWait | JobWait | RoomWait | RevisionWait | of_environments)
+        except msgspec.ValidationError as error:
+            raise UnexpectedEventError(
+                f"The trigger holds a wait that this version cannot read: {error}."
+            ) from None
+    return wait
 
 
 def success_event(result: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api.errors import MendixError, OutageError, WaitTimeoutError
-from airflow_provider_mendix.api.pace import next_look
 from airflow_provider_mendix.api.waits import Outcome, Wait
 
 DEFAULT_POLL_INTERVAL = 30.0
@@ -68,6 +67,8 @@ class Watch:
     def _interval(self, now: float) -> float:
         if self.max_poll_interval is None or self.problem:
             return self.poll_interval
+        from airflow_provider_mendix.api.pace import next_look
+
         return next_look(
             self.state,
             now - self.changed_at,

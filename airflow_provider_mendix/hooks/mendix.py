@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, inputs, team_server
 from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.core import Call, Host
 from airflow_provider_mendix.api.errors import (
@@ -22,21 +21,21 @@ from airflow_provider_mendix.api.errors import (
     MendixError,
     PackageNotReadyError,
 )
-from airflow_provider_mendix.api.retry import send_patiently
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
-from airflow_provider_mendix.hooks import credentials, revisions
+from airflow_provider_mendix.hooks import revisions
+from airflow_provider_mendix.hooks.environments import EnvironmentCalls
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, ObjectStoragePath
 
-    from airflow_provider_mendix.api.clients import Download
+    from airflow_provider_mendix.api.clients import Download, MendixClient
     from airflow_provider_mendix.api.files import Part
     from airflow_provider_mendix.archive.manifest import Manifest
 
 T = TypeVar("T")
 
 
-class MendixHook(BaseHook):
+class MendixHook(EnvironmentCalls, BaseHook):
     """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
 
     The connection: login is the Mendix user name, password its API key; host and port override the base URL
@@ -65,6 +64,9 @@ class MendixHook(BaseHook):
     def get_conn(self) -> MendixClient:
         """Give the client that this hook sends with; it opens nothing before the first call."""
         if self._client is None:
+            # What sends is loaded when something is sent: a DAG file that is parsed needs none of it.
+            from airflow_provider_mendix.api.clients import MendixClient
+
             connection = self.get_connection(self.mendix_conn_id)
             logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
             self._client = MendixClient(account_of(connection, connection.extra_dejson))
@@ -279,6 +281,8 @@ class MendixHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the API key and the personal access token, and report on each."""
+        from airflow_provider_mendix.hooks import credentials
+
         try:
             account = self.get_conn().account
         except MendixError as error:
@@ -287,6 +291,8 @@ class MendixHook(BaseHook):
 
     def send(self, call: Call[T]) -> T:
         """Send one call, and again after a passing trouble if repeating it is harmless."""
+        from airflow_provider_mendix.api.retry import send_patiently
+
         return send_patiently(self.get_conn().send, call, self.clock)
 
     def _send_first_found(self, ask: Callable[[str, str], Call[T]], app_id: str, branch: str) -> T:

@@ -8,18 +8,28 @@ import json
 import pendulum
 import pytest
 
+from airflow_provider_mendix.api.backup_waits import RestoreWait, SnapshotWait
+from airflow_provider_mendix.api.backups import Restore, Snapshot
 from airflow_provider_mendix.api.build import DownloadUrl, Package, PackageStatus
 from airflow_provider_mendix.api.clock import ManualClock
+from airflow_provider_mendix.api.deploy import Environment, StartJob
+from airflow_provider_mendix.api.environment_waits import EnvironmentWait, StartJobWait, TransportWait
 from airflow_provider_mendix.api.errors import (
+    BackupFailedError,
     BuildFailedError,
+    EnvironmentNotFoundError,
     MalformedResponseError,
     MendixConnectionError,
     MendixError,
+    NotFoundError,
     OutageError,
     PackageFailedError,
     PackageNotFoundError,
     RateLimitedError,
+    RestoreFailedError,
     ServiceUnavailableError,
+    StartFailedError,
+    StartJobNotFoundError,
     UnauthorizedError,
     UnexpectedEventError,
     WaitTimeoutError,
@@ -119,6 +129,114 @@ class TestPackageWait:
     def test_rubbish(self, stored):
         with pytest.raises(UnexpectedEventError, match="wait that this version cannot read"):
             wait_from_json(stored)
+
+
+PROJECT, PLACE, BACKUP = (f"0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3{digit}" for digit in "bcd")
+RUNNING = EnvironmentWait("calc", "Test", "Running")
+THERE = TransportWait("calc", "Test", "b3d14e53")
+STARTED = StartJobWait("calc", "Test", "j-1")
+SNAPSHOT = SnapshotWait("calc", "Test", PROJECT, PLACE, BACKUP, START)
+RESTORE = RestoreWait("calc", "Test", PROJECT, PLACE, BACKUP, START)
+ON_ENVIRONMENTS = [RUNNING, THERE, STARTED, SNAPSHOT, RESTORE]
+
+
+class TestWaitsOnEnvironments:
+    @pytest.mark.parametrize(
+        ("wait", "target"),
+        [
+            (RUNNING, "/api/1/apps/calc/environments/Test"),
+            (THERE, "/api/1/apps/calc/environments/Test/package"),
+            (STARTED, "/api/1/apps/calc/environments/Test/start/j-1"),
+            (SNAPSHOT, f"/api/v2/apps/{PROJECT}/environments/{PLACE}/snapshots/{BACKUP}"),
+            (RESTORE, f"/api/v2/apps/{PROJECT}/environments/{PLACE}/restores/{BACKUP}"),
+        ],
+    )
+    def test_what_they_ask(self, wait, target):
+        assert (wait.call().endpoint.method, wait.call().target) == ("GET", target)
+        assert wait.shared_call().target == target
+        assert wait.from_shared("the answer") == "the answer"
+
+    @pytest.mark.parametrize("wait", ON_ENVIRONMENTS, ids=lambda wait: type(wait).__name__)
+    def test_round_trip(self, wait):
+        assert wait_from_json(json.loads(json.dumps(wait_to_json(wait)))) == wait
+
+    def test_those_that_ask_the_same_share_the_answer(self):
+        assert RUNNING.group == EnvironmentWait("calc", "Test", "Stopped", "2.5.4.63").group
+        assert (
+            len({wait.group for wait in [*ON_ENVIRONMENTS, WAIT, EnvironmentWait("calc", "test", "Running")]}) == 7
+        )
+
+    @pytest.mark.parametrize("wait", ON_ENVIRONMENTS, ids=lambda wait: type(wait).__name__)
+    def test_what_they_forgive(self, wait):
+        assert wait.forgives(DOWN, START)
+        assert not wait.forgives(UnauthorizedError("no"), START)
+        assert not wait.forgives(EnvironmentNotFoundError("no"), START)
+        assert not wait.forgives(StartFailedError("no"), START)
+        assert wait.forgives(PackageNotFoundError("none yet"), START + 1) is (wait is THERE)
+        assert not wait.forgives(StartJobNotFoundError("no"), START + 1)
+
+    @pytest.mark.parametrize("wait", [SNAPSHOT, RESTORE], ids=["snapshot", "restore"])
+    def test_a_backup_may_take_a_moment_to_show(self, wait):
+        assert wait.forgives(NotFoundError("not yet"), START - 1)
+        assert not wait.forgives(NotFoundError("no"), START)
+
+    @pytest.mark.parametrize("status", ["Stopped", "Empty", "running", "Starting", ""])
+    def test_another_status_means_not_yet(self, status):
+        assert RUNNING.judge(Environment("Test", status)) == Outcome(status)
+
+    def test_the_status_and_the_version(self):
+        wait = EnvironmentWait("calc", "Test", "Running", "2.5.4.63")
+        older = wait.judge(Environment("Test", "Running", model_version="2.5.3.62"))
+        assert older == Outcome("Running, with version 2.5.3.62")
+        assert wait.judge(Environment("Test", "Running")) == Outcome("Running, with version unknown")
+        done = wait.judge(Environment("Test", "Running", url="https://calc", model_version="2.5.4.63"))
+        assert done.done
+        assert done.result == {
+            "environment": "Test",
+            "status": "Running",
+            "url": "https://calc",
+            "model_version": "2.5.4.63",
+        }
+
+    def test_the_package_on_an_environment(self):
+        assert not THERE.judge(Package(package_id="another", status="Succeeded")).done
+        done = THERE.judge(package("Succeeded", url=DownloadUrl(location="https://canary", ttl=900)))
+        assert done.done
+        assert (done.result["package_id"], done.result["environment"]) == ("b3d14e53", "Test")
+        assert "canary" not in json.dumps(done.result)
+
+    @pytest.mark.parametrize(("status", "done"), [("Starting", False), ("Started", True), ("Warming", False)])
+    def test_a_start_job(self, status, done):
+        assert STARTED.judge(StartJob(status)) == Outcome(status, done=done)
+
+    @pytest.mark.parametrize("state", ["queued", "running", "Completed", "paused"])
+    def test_a_backup_is_not_done_yet(self, state):
+        assert SNAPSHOT.judge(Snapshot(BACKUP, state)) == Outcome(state)
+        assert RESTORE.judge(Restore(BACKUP, state)) == Outcome(state)
+
+    def test_a_backup_is_done(self):
+        date = pendulum.datetime(2026, 11, 22)
+        made = SNAPSHOT.judge(Snapshot(BACKUP, "completed", created_at=date, comment="by hand"))
+        assert made.done
+        assert json.loads(json.dumps(made.result)) == {
+            "snapshot_id": BACKUP,
+            "state": "completed",
+            "model_version": None,
+            "comment": "by hand",
+            "created_at": "2026-11-22T00:00:00+00:00",
+            "finished_at": None,
+            "expires_at": None,
+        }
+        assert RESTORE.judge(Restore(BACKUP, "completed")).result == {"restore_id": BACKUP}
+
+    @pytest.mark.parametrize(("said", "shown"), [("No  space.", "failed: No space."), (None, "failed.")])
+    def test_a_backup_that_failed(self, said, shown):
+        with pytest.raises(
+            BackupFailedError, match=f"Snapshot {BACKUP} of environment Test of app calc ended as {shown}"
+        ):
+            SNAPSHOT.judge(Snapshot(BACKUP, "failed", status_message=said))
+        with pytest.raises(RestoreFailedError, match=f"to environment Test of app calc ended as {shown}"):
+            RESTORE.judge(Restore(BACKUP, "failed", status_message=said))
 
 
 class TestObserve:

@@ -1,0 +1,228 @@
+"""Operators for backups: make a snapshot of an environment, put one back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.deploy import EnvironmentStatus
+from airflow_provider_mendix.api.errors import EnvironmentBusyError, EnvironmentStateError, RateLimitedError
+from airflow_provider_mendix.api.waits import result_of
+from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY, Marker, marked, marker_of
+from airflow_provider_mendix.operators.environment import (
+    LOOK_EVERY,
+    MendixChangingOperator,
+    MendixEnvironmentOperator,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_mendix.api.backups import Snapshot
+
+BACKUP_KEY = "mendix_backup"
+VISIBLE_WITHIN = 60.0
+
+
+class MendixCreateBackupOperator(MendixEnvironmentOperator):
+    """Make a snapshot of an environment's database and files, and wait until it is ``completed``.
+
+    To back up reads only, so production needs no leave. Mendix lets it be done while the app runs.
+
+    The task returns the ``snapshot_id``; in XCom under ``mendix_backup`` are ``snapshot_id``, ``state``,
+    ``model_version``, ``comment``, ``created_at``, ``finished_at``, ``expires_at``.
+
+    One task run makes one snapshot, whatever crashes: its comment ends with a marker, and before a snapshot is
+    asked for, the task looks for its own in the list. A retry after one that ended as ``failed`` makes a new one,
+    and so does clearing the task. While the environment is busy (another backup, maintenance) and after a lost
+    answer, the task looks and tries again every ``poll_interval`` until ``timeout``, on the worker.
+
+    Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/#create-snapshot
+
+    :param app_id: subdomain of the app.
+    :param environment: name of the environment, exactly as Mendix spells it.
+    :param comment: free text that Mendix keeps with the snapshot; cut to leave room for the marker.
+    :param mendix_conn_id: id of the Airflow connection.
+    :param wait_for_completion: wait until the snapshot is ``completed``.
+    :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks, at least 5.
+    :param timeout: seconds to wait at most: for Mendix to take it, and then for it to be done. After a time-out,
+        the backup goes on in Mendix.
+    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
+    :raises AirflowFailException: if there is no such environment, the user may not back it up, a value cannot be
+        right or the key is refused. The reason is its ``__cause__``.
+    :raises BackupFailedError: if the snapshot ends as ``failed``; with Mendix's own words.
+    :raises WaitTimeoutError: if it is not done in time.
+    """
+
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "comment")
+    deed = "back up"
+    _patience = 0.0
+
+    def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.comment = comment
+        self._as_written = repr([str(value) for value in (self.app_id, self.environment, comment)])
+
+    def execute(self, context: Context) -> str:
+        """Find or start the snapshot, and wait for it if asked to."""
+        from airflow_provider_mendix.api.backup_waits import SnapshotWait, details
+
+        hook = MendixHook(self.mendix_conn_id)
+        with failing(self):
+            ids = self.keep_trying(partial(hook.environment_ids, self.app_id, self.environment))
+            self._patience = self._patience_of(context)
+            snapshot = self.keep_trying(partial(self._find_or_create, hook, context))
+            context["ti"].xcom_push(key=BACKUP_KEY, value=details(snapshot))
+            if not self.wait_for_completion:
+                return snapshot.snapshot_id
+            appears_by = self.clock.now() + VISIBLE_WITHIN
+            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, appears_by)
+            return self._handed_on(self.wait_for(hook, wait), context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Go on after the triggerer has waited for the snapshot."""
+        with failing(self):
+            return self._handed_on(result_of(event), context)
+
+    def _handed_on(self, result: dict[str, Any], context: Context) -> str:
+        context["ti"].xcom_push(key=BACKUP_KEY, value=result)
+        return str(result["snapshot_id"])
+
+    def _patience_of(self, context: Context) -> float:
+        """A try before this one may have asked for a snapshot that is not in the list yet."""
+        ti: Any = context["ti"]
+        return VISIBLE_WITHIN if ti.try_number > ti.max_tries - self.retries + 1 else 0.0
+
+    def _find_or_create(self, hook: MendixHook, context: Context) -> Snapshot:
+        marker = marker_of(context, self._as_written)
+        began = context["dag_run"].start_date
+        not_before = began.timestamp() - CLOCKS_DIFFER_BY if began else 0.0
+        if found := self._find(hook, marker, not_before, self._patience):
+            return found
+        # Whatever happens to the call, it is in the list before long, or was not made.
+        self._patience = VISIBLE_WITHIN
+        try:
+            made = hook.create_snapshot(self.app_id, self.environment, comment=marked(self.comment or "", marker))
+        except (EnvironmentBusyError, RateLimitedError):
+            self._patience = 0.0
+            raise
+        self.log.info("Asked to back up %s: snapshot %s.", self.where, made.snapshot_id)
+        return made
+
+    def _find(self, hook: MendixHook, marker: Marker, not_before: float, patience: float) -> Snapshot | None:
+        waited = 0.0  # Counted, because a clock may be set.
+        while True:
+            seen = hook.list_snapshots(self.app_id, self.environment)
+            found = sorted((one for one in seen if _is_ours(one, marker, not_before)), key=_age)
+            if found:
+                self._tell(found)
+                return found[0]
+            if waited >= patience:
+                return None
+            self.clock.sleep(LOOK_EVERY)
+            waited += LOOK_EVERY
+
+    def _tell(self, found: list[Snapshot]) -> None:
+        self.log.info(
+            "Found snapshot %s (%s), which this task has asked for before: it makes no other.",
+            found[0].snapshot_id,
+            found[0].state,
+        )
+        if len(found) > 1:
+            extra = ", ".join(one.snapshot_id for one in found[1:])
+            self.log.warning("There are more of this task, which nobody waits for: %s.", extra)
+
+
+class MendixRestoreBackupOperator(MendixChangingOperator):
+    """Put a snapshot back over **all data** of an environment, and wait until that is ``completed``.
+
+    The environment must be ``Stopped``, and stays so. While it is busy (another backup, maintenance), and after a
+    lost answer, the task tries again every ``poll_interval`` until ``timeout``, on the worker.
+
+    The task returns the ``restore_id``.
+
+    Mendix has no list of restores, so a restore that an earlier try has begun cannot be found: a retry restores
+    again. That brings the same data, and Mendix refuses to do both at once. A Clear restores again too; whatever
+    was changed in the data since is lost then, but for an environment that runs, which is refused.
+
+    Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/#restore-snapshot
+
+    :param app_id: subdomain of the app.
+    :param environment: name of the environment whose data is replaced, exactly as Mendix spells it.
+    :param snapshot_id: the snapshot, of this environment or of another one of the same app.
+    :param db_only: leave the files as they are.
+    :param allow_production: whether the environment may be production, by Mendix's flag or by its name.
+    :param mendix_conn_id: id of the Airflow connection.
+    :param wait_for_completion: wait until the data is back.
+    :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks, at least 5.
+    :param timeout: seconds to wait at most: for Mendix to take it, and then for it to be done. After a time-out,
+        the restore goes on in Mendix.
+    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
+    :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, there is no such
+        environment or snapshot, it is production and not allowed, a value cannot be right or the key is refused.
+        The reason is its ``__cause__``.
+    :raises RestoreFailedError: if the restore ends as ``failed``; with Mendix's own words.
+    :raises WaitTimeoutError: if it is not done in time.
+    """
+
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "snapshot_id")
+    deed = "restore a snapshot to"
+
+    def __init__(self, *, snapshot_id: str, db_only: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(db_only, bool):
+            raise ValueError(f"db_only must be True or False, not {db_only!r}.")  # noqa: TRY004
+        self.snapshot_id = snapshot_id
+        self.db_only = db_only
+
+    def execute(self, context: Context) -> str:
+        """Begin to put the snapshot back, and wait if asked to."""
+        from airflow_provider_mendix.api.backup_waits import RestoreWait
+
+        hook = MendixHook(self.mendix_conn_id)
+        with failing(self):
+            snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
+            restore_id = self.keep_trying(partial(self._restore, hook, snapshot_id))
+            if not self.wait_for_completion:
+                return restore_id
+            ids = hook.environment_ids(self.app_id, self.environment)
+            appears_by = self.clock.now() + VISIBLE_WITHIN
+            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, appears_by)
+            return self.finish(self.wait_for(hook, wait))
+
+    def finish(self, result: dict[str, Any]) -> str:
+        """Give the ``restore_id``."""
+        return str(result["restore_id"])
+
+    def _restore(self, hook: MendixHook, snapshot_id: str) -> str:
+        status = self.admitted(hook).status
+        if status != EnvironmentStatus.STOPPED:
+            raise EnvironmentStateError(
+                f"The {self.where} is {status}, and data can only be restored to one that is Stopped. Stop it"
+                " first, with MendixStopEnvironmentOperator. Nothing was changed."
+            )
+        with self.explaining(hook):
+            restore = hook.create_restore(self.app_id, self.environment, snapshot_id, db_only=self.db_only)
+        self.log.info("Restoring snapshot %s to %s: restore %s.", snapshot_id, self.where, restore.restore_id)
+        return restore.restore_id
+
+
+def _is_ours(snapshot: Snapshot, marker: Marker, not_before: float) -> bool:
+    """A snapshot that failed is that of an earlier try only, which this one replaces."""
+    found = Marker.of(snapshot.comment)
+    if found is None or (found.digest, found.last_try) != (marker.digest, marker.last_try):
+        return False
+    is_spent = snapshot.state == "failed" and found.try_number < marker.try_number
+    made = snapshot.created_at
+    return not is_spent and (made is None or made.timestamp() >= not_before)
+
+
+def _age(snapshot: Snapshot) -> tuple[bool, float, str]:
+    made = snapshot.created_at
+    return snapshot.state == "failed", made.timestamp() if made else float("inf"), snapshot.snapshot_id

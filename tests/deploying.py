@@ -1,0 +1,54 @@
+"""Deploying in tests: packages on environments, and tries that die after one of their requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_mendix.api.clients import MendixClient
+from airflow_provider_mendix.simulator.platform import Platform
+
+MODES = [
+    pytest.param({"wait_for_completion": False}, id="fire-and-forget"),
+    pytest.param({"deferrable": False}, id="on-the-worker"),
+    pytest.param({"deferrable": True}, id="deferred"),
+]
+WAITING_MODES = MODES[1:]
+
+
+class KilledError(BaseException):
+    """The worker is gone."""
+
+
+def put(platform: Platform, mode: str = "Test", version: str | None = "1.0.0", **more: Any) -> str | None:
+    """Put a package on an environment; none without a version."""
+    package_id = None if version is None else platform.add_package("shop", version=version, revision="9f3ab2c1")
+    platform.add_environment("shop", mode, package_id=package_id, **more)
+    return package_id
+
+
+def posts(platform: Platform) -> list[str]:
+    """Give what was asked for, in order: the last part of each path."""
+    return [request.path.rpartition("/")[2] for request in platform.journal.requests("POST")]
+
+
+def die_after(patch: pytest.MonkeyPatch, requests: int) -> None:
+    """Let whoever sends be gone once so many requests have been carried out, before the answer is read."""
+    send = MendixClient.send
+    left = [requests]
+
+    def killed(self: MendixClient, call: Any) -> Any:
+        answer = send(self, call)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KilledError
+        return answer
+
+    patch.setattr(MendixClient, "send", killed)
+
+
+def retry(context: dict[str, Any]) -> None:
+    """Begin the next try; Airflow forgets the XComs of the one before."""
+    context["ti"].try_number += 1
+    context["ti"].xcoms.clear()
