@@ -29,7 +29,7 @@ test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (
 bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 20 minutes)
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
-system: $(READY)  ## Run the tests on real Airflow processes (about 6 minutes)
+system: $(READY)  ## Run the tests on real Airflow processes (about 8 minutes)
 	@$(BIN)/python -m pytest tests/system
 
 matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one)

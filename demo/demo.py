@@ -1,4 +1,4 @@
-"""Run the release DAG on real Airflow: against the bundled simulator, or against Mendix with your credentials.
+"""Build and archive on real Airflow: against the bundled simulator, or against Mendix with your credentials.
 
 Plain words on the screen, the whole of Airflow's output in `.demo/airflow.log`. Exit code 0 only if the archived
 object is the package, byte for byte by the simulator's own record.
@@ -24,7 +24,7 @@ from airflow_provider_mendix.simulator.server import Server
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"
 LOG = HOME / "airflow.log"
-DAG_ID = "example_mendix_release"
+DAG_ID = "example_mendix_archive"
 REAL = ("MENDIX_USERNAME", "MENDIX_API_KEY", "MENDIX_APP_ID", "MENDIX_REVISION")
 TOLD = re.compile(
     r"T(?P<time>[\d:]{8})\S* \[\w+ *\] (?P<what>Started package|Package [\w-]+ of app|Pausing task as DEFERRED"

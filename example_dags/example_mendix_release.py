@@ -1,64 +1,171 @@
-"""A release: build, wait, archive, and delete a package that is no longer wanted.
+"""A whole release, with a person who decides and a way back.
 
-Needs the connection `mendix_default`, and one for the object storage if that is not the local disk. Every value
-comes from the run's configuration, so the DAG serves all apps. Without `old_package_id` nothing is deleted.
+    revision → build → archive → approval → Acceptance → approval → Production
+
+`deploy_to` is the part to copy: back up, stop, transport, start, ask the app itself whether it is up, and roll
+back if it is not. `docs/deploy-chain.md` tells why it is built like this. Needs a connection to Mendix, for a Git
+app with a personal access token, and one for the object storage if that is not the local disk.
+
+The approvals are Airflow's own, from 3.1 on. Before, there are none: Acceptance is deployed to at once, and
+Production only in a run that was started with `"production_approved": true`; otherwise the run fails there.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, task
+import logging
+from datetime import timedelta
+from typing import Any
 
-from airflow_provider_mendix.operators.package import MendixDeletePackageOperator, MendixStartBuildOperator
-from airflow_provider_mendix.sensors.package import MendixPackageSensor
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowOptionalProviderFeatureException
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TaskGroup, chain, task
+
+from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator, MendixRestoreBackupOperator
+from airflow_provider_mendix.operators.environment import (
+    MendixStartEnvironmentOperator,
+    MendixStopEnvironmentOperator,
+    MendixTransportPackageOperator,
+)
+from airflow_provider_mendix.operators.package import MendixStartBuildOperator
+from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
+
+try:
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+except (ImportError, AirflowOptionalProviderFeatureException):
+    ApprovalOperator = None
+
+log = logging.getLogger(__name__)
+
+PARAMS = {
+    "mendix_conn_id": "mendix_default",
+    "app_id": "shop",
+    "branch": "main",
+    "version": "2.5.4",
+    "archive": "file:///tmp/mendix-archive",
+}
+
+
+@task
+def remember_package(environment: str, params: dict[str, Any] | None = None) -> str | None:
+    """Tell which package is on the environment before anything is done to it."""
+    values = params or {}
+    package = MendixHook(values["mendix_conn_id"]).get_environment_package(values["app_id"], environment)
+    log.info("On %s: %s", environment, package.summary() if package else "nothing")
+    return package.package_id if package else None
+
+
+@task(retries=4, retry_delay=timedelta(seconds=10))
+def probe(app: dict[str, Any], package_id: str) -> None:
+    """Ask the app itself whether it is up. 503 means "not yet"; each try of the task asks once."""
+    import requests
+
+    if app["package_id"] != package_id:
+        raise AirflowFailException(f"{app['environment']} has package {app['package_id']}, not {package_id}.")
+    answer = requests.get(app["url"], timeout=10)
+    answer.raise_for_status()
+    log.info("It is up: %s answers %s.", app["url"], answer.status_code)
+
+
+# It runs whenever something before it has failed, even a build: what Mendix shows decides. So nobody who clears
+# tasks afterwards restores the snapshot a second time over what was written since.
+@task.short_circuit(trigger_rule="one_failed", ignore_downstream_trigger_rules=False)
+def is_needed(
+    environment: str, package_id: str | None, previous: str | None, params: dict[str, Any] | None = None
+) -> bool:
+    """Roll back only if the new package is on the environment, and another one was."""
+    values = params or {}
+    if not package_id or not previous or package_id == previous:
+        log.info("Nothing to roll back: on %s was %s, and %s was to come.", environment, previous, package_id)
+        return False
+    there = MendixHook(values["mendix_conn_id"]).get_environment_package(values["app_id"], environment)
+    log.info("On %s is now: %s", environment, there.summary() if there else "nothing")
+    return there is not None and there.package_id == package_id
+
+
+def deploy_to(environment: str, package_id: Any, *, allow_production: bool = False) -> TaskGroup:
+    """Bring a package to an environment; if its app does not come up, put back package and data, and fail."""
+    values = {"environment": environment, "allow_production": allow_production}
+    with TaskGroup(environment.lower(), default_args=values) as group:
+        previous = remember_package(environment=environment)
+        backup = MendixCreateBackupOperator(task_id="backup", comment="Before a release by Airflow")
+        stop = MendixStopEnvironmentOperator(task_id="stop")
+        transport = MendixTransportPackageOperator(task_id="transport", package_id=package_id)
+        start = MendixStartEnvironmentOperator(task_id="start")
+        probed = probe(app=start.output, package_id=package_id)
+        chain(previous, backup, stop, transport, start)
+
+        with TaskGroup("roll_back"):
+            needed = is_needed(environment=environment, package_id=package_id, previous=previous)
+            stop_again = MendixStopEnvironmentOperator(task_id="stop")
+            transport_previous = MendixTransportPackageOperator(task_id="transport", package_id=previous)
+            restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id=backup.output)
+            start_previous = MendixStartEnvironmentOperator(task_id="start")
+            chain([start, probed], needed, stop_again, transport_previous, restore, start_previous)
+
+        # The last of the group. After a roll-back it must not run, or what follows would take that for a release,
+        # and Airflow, which looks at the last tasks, would call the run a success. If a person has said no, all
+        # of the group is skipped, and so must this be.
+        deployed = EmptyOperator(task_id="deployed", trigger_rule="none_failed_min_one_success")
+        [probed, start_previous] >> deployed
+    return group
+
+
+@task(task_id="approve_production")
+def refuse_unless_approved(params: dict[str, Any] | None = None) -> None:
+    """Stand in for the approval where Airflow has none."""
+    if not (params and params["production_approved"] is True):
+        raise AirflowFailException(
+            "This Airflow cannot ask anybody. To deploy to Production, start the run with"
+            ' {"production_approved": true}.'
+        )
+
 
 with DAG(
     "example_mendix_release",
     schedule=None,
     catchup=False,
-    params={
-        "app_id": "shop",
-        "branch": "main",
-        "revision": "63",
-        "version": "2.5.4",
-        "archive": "file:///tmp/mendix-archive",
-        "old_package_id": "",
+    params=PARAMS if ApprovalOperator else {**PARAMS, "production_approved": False},
+    default_args={
+        "mendix_conn_id": "{{ params.mendix_conn_id }}",
+        "app_id": "{{ params.app_id }}",
+        "deferrable": True,
+        "poll_interval": 5,
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
     },
     tags=["example", "mendix"],
 ):
-    start = MendixStartBuildOperator(
-        task_id="start_build",
-        app_id="{{ params.app_id }}",
+    revision = MendixLatestRevisionOperator(task_id="revision", branch="{{ params.branch }}")
+    build = MendixStartBuildOperator(
+        task_id="build",
         branch="{{ params.branch }}",
-        revision="{{ params.revision }}",
+        revision="{{ ti.xcom_pull(task_ids='revision')['revision'] }}",
         version="{{ params.version }}",
         description="Airflow {{ run_id }}",
-        wait_for_completion=False,
-    )
-    wait = MendixPackageSensor(
-        task_id="wait_until_succeeded",
-        app_id="{{ params.app_id }}",
-        package_id=start.output,
-        deferrable=True,
-        poke_interval=10,
     )
     archive = MendixToObjectStorageOperator(
-        task_id="archive",
-        app_id="{{ params.app_id }}",
-        package_id=start.output,
-        destination="{{ params.archive }}/{app_id}/{name}",
+        task_id="archive", package_id=build.output, destination="{{ params.archive }}/{app_id}/{name}"
     )
+    acceptance = deploy_to("Acceptance", build.output)
+    production = deploy_to("Production", build.output, allow_production=True)
 
-    @task.short_circuit
-    def has_old_package(params: dict[str, str] | None = None) -> bool:
-        """Go on to delete only if the run names a package."""
-        return bool(params and params["old_package_id"])
-
-    delete = MendixDeletePackageOperator(
-        task_id="delete_old_package",
-        app_id="{{ params.app_id }}",
-        package_id="{{ params.old_package_id }}",
-        missing_ok=True,
-        in_use="skip",
-    )
-    wait >> archive >> has_old_package() >> delete
+    if ApprovalOperator:
+        # Two questions, to two kinds of people. The first: may the testers' environment go down now? The second
+        # is about what they have found there since; Mendix's portal asks for a second factor at this point, and
+        # its API for nothing.
+        approve_acceptance = ApprovalOperator(
+            task_id="approve_acceptance",
+            subject="Deploy {{ params.app_id }} {{ params.version }} to Acceptance?",
+            body="Package {{ ti.xcom_pull(task_ids='build') }}, which is now in the archive:"
+            " {{ ti.xcom_pull(task_ids='archive')['url'] }}",
+        )
+        approve_production = ApprovalOperator(
+            task_id="approve_production",
+            subject="Deploy {{ params.app_id }} {{ params.version }} to Production?",
+            body="Package {{ ti.xcom_pull(task_ids='build') }} runs on Acceptance.",
+        )
+        chain(revision, build, archive, approve_acceptance, acceptance, approve_production, production)
+    else:
+        chain(revision, build, archive, acceptance, refuse_unless_approved(), production)

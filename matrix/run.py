@@ -295,7 +295,7 @@ def run_release(trial: Trial) -> str:
         # Where there are no fields in the form, users give these as JSON.
         connection["extra"] = {"timeout": 45, "verify": True}
         ran = trial.airflow_command(
-            *("dags", "test", "example_mendix_release", "--conf", json.dumps(conf)),
+            *("dags", "test", "example_mendix_archive", "--conf", json.dumps(conf)),
             AIRFLOW_CONN_MENDIX_DEFAULT=json.dumps(connection),
         )
         with urllib.request.urlopen(packages_url, timeout=30) as answer:

@@ -1,11 +1,40 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import pytest
+
+from airflow_provider_mendix.simulator.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.packages import Ending
 
 from ..conftest import KEY
 from .conftest import ROOT
+
+SYSTEM_TESTED = {"example_mendix_release"}
+"""By `tests/system`, because `airflow dags test` has nobody who could approve."""
+
+APPROVALS = """
+import json, runpy, sys
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+file, has_approvals = sys.argv[1], sys.argv[2] == "with"
+if not has_approvals:
+    sys.modules["airflow.providers.standard.operators.hitl"] = None
+dag = runpy.run_path(file)["build"].dag
+groups = ("acceptance", "production")
+first = [sorted(dag.get_task(f"{name}.remember_package").upstream_task_ids) for name in groups]
+let_pass = []
+for told in (None, {}, *({"production_approved": said} for said in (False, "no", True))):
+    try:
+        if not has_approvals:
+            dag.get_task("approve_production").python_callable(params={**dag.params, **told} if told else told)
+            let_pass.append(told)
+    except AirflowFailException:
+        pass
+print(json.dumps([*first, "production_approved" in dag.params, let_pass]))
+"""
 
 
 def run_dag(airflow, dag_id, live, **conf):
@@ -26,8 +55,17 @@ def calls(platform):
 
 
 def test_every_example_dag_has_a_test():
-    tested = {"example_mendix_build", "example_mendix_release", "example_mendix_nightly"}
-    assert {path.stem for path in (ROOT / "example_dags").glob("*.py")} == tested
+    tested = {"build", "archive", "nightly", "rollback"}
+    stems = {path.stem for path in (ROOT / "example_dags").glob("*.py")}
+    assert stems == {f"example_mendix_{name}" for name in tested} | SYSTEM_TESTED
+
+
+def test_airflow_can_import_all_of_them(airflow):
+    ran = airflow.run("dags", "list", "--local", "-o", "json")
+    listed = json.loads(ran.stdout[ran.stdout.index("[{") :])
+    assert {row["dag_id"] for row in listed} == {path.stem for path in (ROOT / "example_dags").glob("*.py")}
+    errors = airflow.run("dags", "list-import-errors", "--local")
+    assert "No data found" in errors.stdout, errors.stdout
 
 
 def test_the_build_dag_builds_waits_deferred_and_archives(airflow, mendix, live, tmp_path):
@@ -40,9 +78,9 @@ def test_the_build_dag_builds_waits_deferred_and_archives(airflow, mendix, live,
     assert "signature=" not in ran.stdout
 
 
-def test_the_release_dag_also_deletes_the_given_old_package(airflow, mendix, live, tmp_path):
+def test_the_archive_dag_also_deletes_the_given_old_package(airflow, mendix, live, tmp_path):
     old = live.add_package("shop", version="2.5.3", revision="0badc0de")
-    ran = run_dag(airflow, "example_mendix_release", live, archive=tmp_path.as_uri(), old_package_id=old)
+    ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri(), old_package_id=old)
     assert ran.returncode == 0, ran.stdout
     (package_id,) = live.packages
     assert package_id != old
@@ -65,9 +103,9 @@ def test_the_release_dag_also_deletes_the_given_old_package(airflow, mendix, liv
     ]
 
 
-def test_the_release_dag_deletes_nothing_unless_told_what(airflow, mendix, live, tmp_path):
+def test_the_archive_dag_deletes_nothing_unless_told_what(airflow, mendix, live, tmp_path):
     old = live.add_package("shop", version="2.5.3", revision="0badc0de")
-    ran = run_dag(airflow, "example_mendix_release", live, archive=tmp_path.as_uri())
+    ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri())
     assert ran.returncode == 0, ran.stdout
     assert old in live.packages
     assert not live.journal.requests("DELETE")
@@ -87,7 +125,7 @@ def test_the_nightly_dag_builds_each_app_and_skips_what_is_built(airflow, mendix
 
 def test_a_build_that_fails_fails_the_run_and_archives_nothing(airflow, mendix, live, tmp_path):
     live.ending = Ending.FAILS_WHILE_BUILDING
-    ran = run_dag(airflow, "example_mendix_release", live, archive=tmp_path.as_uri())
+    ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri())
     (package_id,) = live.packages
     assert ran.returncode != 0
     version = live.packages[package_id].version
@@ -101,3 +139,64 @@ def test_a_bad_value_fails_the_run_before_any_request(airflow, mendix, live):
     assert ran.returncode != 0
     assert "InvalidInputError: version '2.5.4.63' has four parts" in ran.stdout
     assert not live.journal
+
+
+@pytest.mark.parametrize(
+    ("approvals", "before_acceptance", "says_so", "let_pass"),
+    [
+        ("with", "approve_acceptance", False, []),
+        ("without", "archive", True, [{"production_approved": True}]),
+    ],
+)
+def test_the_release_dag_asks_or_is_told_before_production(
+    approvals, before_acceptance, says_so, let_pass, airflow
+):
+    file = ROOT / "example_dags" / "example_mendix_release.py"
+    ran = subprocess.run(
+        [sys.executable, "-c", APPROVALS, file, approvals],
+        env=airflow.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert told == [[before_acceptance], ["approve_production"], says_so, let_pass]
+
+
+@pytest.fixture
+def archived_before(airflow, live, mendix, tmp_path):
+    """An archived package that Mendix has no more; Test runs another one."""
+    ran = run_dag(airflow, "example_mendix_build", live, archive=tmp_path.as_uri())
+    assert ran.returncode == 0, ran.stdout
+    (file,) = (tmp_path / "shop").glob("*.mda")
+    live.packages.clear()
+    for mode in ("Test", "Production"):
+        package_id = live.add_package("shop", version="2.6.0", revision="0badc0de")
+        live.add_environment("shop", mode, package_id=package_id, running=True)
+    live.deployment = DeploymentTimeline.of(seconds=4)
+    live.journal.clear()
+    return file
+
+
+def test_the_rollback_dag_brings_back_an_archived_package(airflow, live, archived_before):
+    known = set(live.packages)
+    conf = {"environment": "Test", "archived": archived_before.as_uri()}
+    ran = airflow.run("dags", "test", "example_mendix_rollback", "--conf", json.dumps(conf))
+    assert ran.returncode == 0, ran.stdout
+    (uploaded,) = set(live.packages) - known
+    assert live.environment("shop", "Test").running_package_id == uploaded
+    assert live.content(uploaded) == archived_before.read_bytes()
+    changes = [entry.path.rpartition("/")[2] for entry in live.journal if entry.method != "GET"]
+    assert changes == ["upload", "stop", "transport", "start"]
+    assert live.journal[-1].path == live.environment("shop", "Test").path
+    assert live.journal[-1].status == 200
+
+
+def test_the_rollback_dag_refuses_production(airflow, live, archived_before):
+    conf = {"environment": "Production", "archived": archived_before.as_uri()}
+    ran = airflow.run("dags", "test", "example_mendix_rollback", "--conf", json.dumps(conf))
+    assert ran.returncode != 0
+    assert "ProductionRefusedError: Refused to stop environment Production of app shop" in ran.stdout
+    changes = [entry.path.rpartition("/")[2] for entry in live.journal if entry.method != "GET"]
+    assert changes == ["upload"]
+    assert live.environment_status("shop", "Production") == "Running"

@@ -1,4 +1,4 @@
-"""Real Airflow processes and a simulated Mendix in real time. Collected only if asked for: `make system`."""
+"""Real Airflow processes and simulated Mendixes in real time. Collected only if asked for: `make system`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_mendix.simulator.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.packages import Ending
 
+from ..secrets_search import Secret
+from .deploying import DeployScene
 from .scene import Scene, Scenes
 from .stack import AirflowStack
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "example_dags"
+RELEASE_WITHIN = 420.0
 
 _TABLE = pytest.StashKey[list[str]]()
 
@@ -57,7 +61,7 @@ def scenes(airflow: AirflowStack, archive: Path, pytestconfig: pytest.Config) ->
             scenes[made.name] = made
             return made
 
-        release = scene("release", "example_mendix_release", "wait_until_succeeded", conn_id="mendix_default")
+        release = scene("release", "example_mendix_archive", "wait_until_succeeded", conn_id="mendix_default")
         old = release.platform.add_package("shop", version="2.5.3", revision="0badc0de")
         release.start(revision=release.revision, version="2.5.4", archive=archive.as_uri(), old_package_id=old)
 
@@ -78,7 +82,43 @@ def scenes(airflow: AirflowStack, archive: Path, pytestconfig: pytest.Config) ->
             wait.start(connection=wait.conn_id, package_id=wait.add_unfinished_package())
 
         yield scenes
-        pytestconfig.stash[_TABLE] = table(airflow, scenes)
+        pytestconfig.stash.setdefault(_TABLE, []).extend(["", *table(airflow, scenes)])
+
+
+@pytest.fixture(scope="session")
+def more_secrets() -> list[Secret]:
+    """What the runs that were over before have known."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def releases(
+    airflow: AirflowStack, archive: Path, more_secrets: list[Secret], pytestconfig: pytest.Config
+) -> Iterator[Scenes]:
+    """Releases, all started at once."""
+    releases = Scenes(airflow)
+    yes = {"approve_acceptance": "Approve", "approve_production": "Approve"}
+    no = {**yes, "approve_production": "Reject"}
+    with ExitStack() as open_scenes:
+
+        def scene(name: str, answers: dict[str, str]) -> DeployScene:
+            made = open_scenes.enter_context(DeployScene(airflow, name, answers).connected())
+            releases[name] = made
+            return made
+
+        killed = scene("killed", no)
+        # So long that the next try comes while the first start goes on.
+        killed.platform.deployment = DeploymentTimeline(stopping=0, starting=30, backing_up=0, restoring=0)
+        killed.kill_after("create_snapshot", "stop_environment", "transport_package", "start_environment")
+        scene("approved", yes)
+        scene("probe_fails", yes).platform.faults.add("bad_gateway", on="/apps/shop/Acceptance/", times=None)
+        scene("start_fails", yes).platform.next_starts.append("DB_SYNC_FAILED")
+        scene("rejected", {"approve_acceptance": "Reject"})
+        for made in releases.values():
+            made.start(archive=(archive / made.name).as_uri())
+        yield releases
+        pytestconfig.stash.setdefault(_TABLE, []).extend(["", *table(airflow, releases)])
+        more_secrets += [secret for made in releases.values() for secret in made.secrets]
 
 
 def table(airflow: AirflowStack, scenes: Scenes) -> list[str]:
@@ -111,7 +151,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     fixtures = getattr(item, "funcargs", {})
     if report.failed and (airflow := fixtures.get("airflow")):
         report.sections.append(("Airflow's processes", airflow.ends_of_logs()))
-    if report.failed and (scenes := fixtures.get("scenes")):
+    if report.failed and (scenes := fixtures.get("scenes") or fixtures.get("releases")):
         for scene in scenes.values():
             report.sections.append((f"{scene.name}: {scene.states()}", scene.log()[-4000:]))
     return report

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import requests
+
+_TRIES = 20
 
 
 class AirflowApi:
@@ -65,8 +68,23 @@ class AirflowApi:
         return self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")
 
     def task_instances(self) -> list[dict[str, Any]]:
-        """Give the newest try of every task of every run."""
-        return list(self._call("GET", "dags/~/dagRuns/~/taskInstances", params={"limit": 100})["task_instances"])
+        """Give the newest try of every task of the runs that were started last."""
+        wanted = {"limit": 100, "order_by": "-run_after"}
+        return list(self._call("GET", "dags/~/dagRuns/~/taskInstances", params=wanted)["task_instances"])
+
+    def tasks_of(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """Give the newest try of every task of one run, by the task's id."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found = self._call("GET", path, params={"limit": 100})["task_instances"]
+        return {instance["task_id"]: instance for instance in found}
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer a task that asks a person."""
+        self._call(
+            "PATCH",
+            f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails",
+            json={"chosen_options": [option]},
+        )
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear one task, whatever its state."""
@@ -90,7 +108,12 @@ class AirflowApi:
         if path != "monitor/health" and "Authorization" not in self._session.headers:
             token = self._session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
+        for _ in range(_TRIES):
+            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
+            # SQLite lets one process write at a time, and refuses others at once where waiting could not help.
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(0.5)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         return answer.json()

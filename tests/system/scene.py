@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending, StoredPackage, Timeline
 from airflow_provider_mendix.simulator.server import Server
@@ -26,7 +26,10 @@ class Scene:
     :param task_id: the task that waits.
     :param conn_id: the connection that leads to its Mendix.
     :param ending: how builds end there.
+    :cvar is_told: whether :meth:`observe` wants to be told of task instances; otherwise it asks.
     """
+
+    is_told: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -163,7 +166,7 @@ class Scenes(dict[str, Scene]):
         """Look at all runs until something is true of one."""
 
         def look() -> bool:
-            found = self.airflow.api.task_instances()
+            found = self.airflow.api.task_instances() if any(scene.is_told for scene in self.values()) else []
             for scene in self.values():
                 scene.observe(found)
             return true()
@@ -176,10 +179,10 @@ class Scenes(dict[str, Scene]):
         self.wait_until(lambda: (attempt, state) in scene.seen, f"{name} to be {state}")
         return scene
 
-    def end(self, name: str) -> Scene:
+    def end(self, name: str, *, within: float = 120) -> Scene:
         """Wait until a run is over."""
         scene = self[name]
-        self.wait_until(lambda: scene.ended, f"{name} to end")
+        self.wait_until(lambda: scene.ended, f"{name} to end", within=within)
         return scene
 
 

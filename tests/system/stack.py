@@ -83,6 +83,11 @@ class AirflowStack:
         popen.wait()
         return left
 
+    def kill_task(self, pid: int) -> None:
+        """Kill a task's process, without a warning to it."""
+        (task,) = (child for child in self.children("scheduler") if child.pid == pid)
+        task.kill()
+
     def children(self, name: str) -> list[psutil.Process]:
         """Give all that one process has started, and what those have started."""
         return psutil.Process(self._processes[name].pid).children(recursive=True)
@@ -208,6 +213,8 @@ class AirflowStack:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.task_logs),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            # The nightly DAG would run as well, against the Mendix of whatever test is there.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             # The default of 5 seconds is too short for a machine that is busy with starting all of this.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",

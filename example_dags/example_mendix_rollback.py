@@ -1,0 +1,80 @@
+"""Back to an older package, from the archive; and to its data, if the run names a snapshot.
+
+    upload → stop → transport → restore, if a snapshot is given → start → probe
+
+The package is uploaded first, so that the app is down no longer than it must be. Needs a connection to Mendix, and
+one for the object storage if that is not the local disk.
+
+Production is refused: ALLOW_PRODUCTION is written here, and not in the run. Set it to True in a copy for
+Production, and put an approval in front of `stop`, as in `example_mendix_release.py`. `docs/deploy-chain.md` tells
+more.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, chain, task
+
+from airflow_provider_mendix.operators.backup import MendixRestoreBackupOperator
+from airflow_provider_mendix.operators.environment import (
+    MendixStartEnvironmentOperator,
+    MendixStopEnvironmentOperator,
+    MendixTransportPackageOperator,
+)
+from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
+
+ALLOW_PRODUCTION = False
+
+log = logging.getLogger(__name__)
+
+
+@task(retries=4, retry_delay=timedelta(seconds=10))
+def probe(app: dict[str, Any]) -> None:
+    """Ask the app itself whether it is up. 503 means "not yet"; each try of the task asks once."""
+    import requests
+
+    answer = requests.get(app["url"], timeout=10)
+    answer.raise_for_status()
+    log.info("It is up: %s answers %s.", app["url"], answer.status_code)
+
+
+@task.short_circuit(ignore_downstream_trigger_rules=False)
+def has_snapshot(params: dict[str, Any] | None = None) -> bool:
+    """Restore data only if the run names a snapshot."""
+    return bool(params and params["snapshot_id"])
+
+
+with DAG(
+    "example_mendix_rollback",
+    schedule=None,
+    catchup=False,
+    params={
+        "mendix_conn_id": "mendix_default",
+        "app_id": "shop",
+        "environment": "Acceptance",
+        "archived": "file:///tmp/mendix-archive/shop/shop-2.5.3.mda",
+        "snapshot_id": "",
+    },
+    default_args={
+        "mendix_conn_id": "{{ params.mendix_conn_id }}",
+        "app_id": "{{ params.app_id }}",
+        "environment": "{{ params.environment }}",
+        "allow_production": ALLOW_PRODUCTION,
+        "deferrable": True,
+        "poll_interval": 5,
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
+    },
+    tags=["example", "mendix"],
+):
+    upload = ObjectStorageToMendixOperator(task_id="upload", source="{{ params.archived }}")
+    stop = MendixStopEnvironmentOperator(task_id="stop")
+    transport = MendixTransportPackageOperator(task_id="transport", package_id=upload.output)
+    restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id="{{ params.snapshot_id }}")
+    # Without a snapshot, the task before this one is skipped.
+    start = MendixStartEnvironmentOperator(task_id="start", trigger_rule="none_failed")
+    chain(upload, stop, transport, has_snapshot(), restore, start)
+    probe(start.output)
