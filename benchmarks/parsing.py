@@ -22,6 +22,7 @@ IMPORTS = {
         f"{OURS}.operators.package",
         f"{OURS}.operators.revision",
         f"{OURS}.operators.environment",
+        f"{OURS}.operators.backup",
         f"{OURS}.sensors.package",
         f"{OURS}.sensors.revision",
         f"{OURS}.sensors.environment",

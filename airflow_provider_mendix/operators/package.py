@@ -10,7 +10,6 @@ import msgspec
 import pendulum
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
-from airflow_provider_mendix import retention
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.api.build import PackageStatus
 from airflow_provider_mendix.api.clock import Clock, SystemClock
@@ -21,16 +20,19 @@ from airflow_provider_mendix.api.errors import (
     PackageNotFoundError,
 )
 from airflow_provider_mendix.api.waits import PackageWait, RoomWait, result_of
-from airflow_provider_mendix.builds import VISIBLE_WITHIN, Build, find_or_start
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.intents import Intent, OnClear, marker_of
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
-from airflow_provider_mendix.targets import Bump, IfExists, Rules
 from airflow_provider_mendix.waiting import MendixWaitingOperator, report_phases
 
+# What only a task that runs needs is imported where it is used: a DAG file that is parsed needs none of it.
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_mendix import retention
+    from airflow_provider_mendix.builds import Build
+    from airflow_provider_mendix.intents import Intent, OnClear
+    from airflow_provider_mendix.targets import Bump, IfExists
 
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
@@ -143,6 +145,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
+        from airflow_provider_mendix.builds import VISIBLE_WITHIN
+
         hook = MendixHook(self.mendix_conn_id)
         with failing(self):
             build = self._find_or_start(hook, context)
@@ -189,6 +193,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         return str(result["package_id"])
 
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
+        from airflow_provider_mendix.builds import find_or_start
+        from airflow_provider_mendix.targets import Rules
+
         intent = self._intent(context)
         rules = Rules(
             bump=self.bump,
@@ -208,6 +215,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
 
     def _intent(self, context: Context) -> Intent:
+        from airflow_provider_mendix.intents import Intent, marker_of
+
         ti: Any = context["ti"]
         marker = marker_of(context, self._as_written)
         first_try = ti.max_tries - self.retries + 1
@@ -375,6 +384,8 @@ class MendixPrunePackagesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, decide, tell, and delete."""
+        from airflow_provider_mendix import retention
+
         hook = MendixHook(self.mendix_conn_id)
         with failing(self):
             archive = self._archive()
@@ -409,7 +420,7 @@ class MendixPrunePackagesOperator(BaseOperator):
     ) -> retention.Plan:
         if archive is None:
             return plan
-        # Loaded here, because a DAG file that is parsed needs none of it.
+        from airflow_provider_mendix import retention
         from airflow_provider_mendix.archive.listing import not_archived
 
         with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]

@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_mendix.api.errors import NotFoundError
 from airflow_provider_mendix.failing import failing
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.targets import packages_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,6 +77,8 @@ class MendixLatestRevisionOperator(BaseOperator):
             return newest.summary()
 
     def _skip_if_built(self, hook: MendixHook, newest: BranchRevision) -> None:
+        from airflow_provider_mendix.targets import packages_of
+
         built = packages_of(hook.list_packages(newest.app_id), newest.revision, newest.branch)
         if built:
             raise AirflowSkipException(
