@@ -11,8 +11,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.build import Package, PackageStatus
-from airflow_provider_mendix.api.errors import MendixError, PackageInUseError, PackageNotFoundError
-from airflow_provider_mendix.failing import FINAL_ERRORS
+from airflow_provider_mendix.exceptions import MendixError, PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 _MOST_TROUBLES_IN_A_ROW = 5
@@ -154,9 +153,9 @@ def _delete(package_id: str, hook: MendixHook, app_id: str, done: Done) -> Mendi
     except PackageNotFoundError:
         log.info("Package %s of app %s is gone already.", package_id, app_id)
         done.missing.append(package_id)
-    except FINAL_ERRORS:
-        raise
     except MendixError as error:
+        if error.final:
+            raise
         log.warning("Package %s of app %s could not be deleted. %s", package_id, app_id, error)
         return error
     else:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending
+from airflow_provider_mendix.simulator.state.platform import Platform
 from tests.system.stack import AirflowStack
 
 APPS = 25

@@ -11,9 +11,9 @@ import random
 import statistics
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.pace import History
-from airflow_provider_mendix.api.waits import PackageWait
-from airflow_provider_mendix.api.watch import Watch
+from airflow_provider_mendix.polling.pace import History
+from airflow_provider_mendix.waits.base import PackageWait
+from airflow_provider_mendix.waits.poll_state import Watch
 
 BUILDS = 400
 WAYS: dict[str, tuple[float, float | None]] = {

@@ -106,8 +106,8 @@ def serve(file: Path) -> None:
     import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    from airflow_provider_mendix.simulator.platform import Platform
     from airflow_provider_mendix.simulator.server import Server
+    from airflow_provider_mendix.simulator.state.platform import Platform
 
     size = file.stat().st_size
 

@@ -77,7 +77,7 @@ class Mendix:
         return b"[" + b",".join(map(self.package, self.waited[app])) + self.others[app] + b"]"
 
 
-class Tally:
+class StreamDigest:
     """What has been asked so far."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Tally:
 
 
 FIXED = {name: json.dumps(body).encode() for name, body in RUNNING.items()}
-tally = Tally()
+tally = StreamDigest()
 
 
 class Connection(asyncio.Protocol):

@@ -160,7 +160,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     log_as_a_triggerer_does()
     KINDS[kind](scenario, 0)  # loads what it needs
-    for module in ("airflow_provider_mendix.triggers.polling", "aiohttp"):
+    for module in ("airflow_provider_mendix.polling.poller", "aiohttp"):
         if kind == "mendix":
             importlib.import_module(module)
     from airflow.providers.common.compat.connection import get_async_connection

@@ -21,7 +21,11 @@ ALWAYS_LOADED = ("airflow.providers.common.compat.sdk", "airflow.sdk.execution_t
 PRELOADED = {
     "ours": (
         *("aiobotocore.session", "airflow.providers.amazon.aws.fs.s3", "airflow.providers.amazon.aws.hooks.s3"),
-        *("airflow_provider_mendix.archive.archiving", "airflow_provider_mendix.archive.fast_s3", "obstore.store"),
+        *(
+            "airflow_provider_mendix.archive.writer",
+            "airflow_provider_mendix.archive.stores.fast_s3",
+            "obstore.store",
+        ),
         *("airflow_provider_mendix.transfers.mendix_to_object_storage", "requests", "s3fs", "stream_unzip"),
     ),
     "stock": ("airflow.providers.amazon.aws.fs.s3", "airflow.sdk.io.path", "requests", "s3fs"),

@@ -17,9 +17,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"

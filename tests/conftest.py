@@ -23,15 +23,11 @@ from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 # The exception itself lives elsewhere before Airflow 3.1.
 from airflow.sdk.bases.sensor import AirflowRescheduleException
 
-from airflow_provider_mendix.api.clock import ManualClock
-from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
+from airflow_provider_mendix.clock import ManualClock, use_clock
 from airflow_provider_mendix.sensors.base import MendixSensor
-from airflow_provider_mendix.simulator.packages import Timeline
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waiting import MendixWaitingOperator
+from airflow_provider_mendix.simulator.state.packages import Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 USER = "ana@example.com"
 KEY = "key-of-ana-0123456789"
@@ -39,12 +35,10 @@ TOKEN = "token-of-ana-0123456789"
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
-    """Hand one manual clock to whatever waits."""
-    clock = ManualClock()
-    for owner in (MendixHook, MendixWaitingOperator, MendixPrunePackagesOperator, MendixSensor, MendixWaitTrigger):
-        monkeypatch.setattr(owner, "clock", clock)
-    return clock
+def clock() -> Iterator[ManualClock]:
+    """Replace the clock of everything that waits."""
+    with use_clock(ManualClock()) as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mendix.api.clients import MendixClient
-from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 MODES = [
     pytest.param({"wait_for_completion": False}, id="fire-and-forget"),

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 from cryptography.fernet import Fernet, InvalidToken
 
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 PIECE = 16
 WHERE_SECRETS_BELONG = {("connection", "password"), ("connection", "extra")}

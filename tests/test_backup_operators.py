@@ -7,7 +7,8 @@ import contextlib
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.builds.marker import Marker, marker_of
+from airflow_provider_mendix.exceptions import (
     BackupFailedError,
     EnvironmentNotFoundError,
     EnvironmentStateError,
@@ -19,9 +20,8 @@ from airflow_provider_mendix.api.errors import (
     UnexpectedEventError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.intents import Marker, marker_of
 from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator, MendixRestoreBackupOperator
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 
 from .conftest import KEY, USER, run_task
 from .deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.builds.marker import LONGEST_DESCRIPTION, Intent, Marker
+from airflow_provider_mendix.exceptions import (
+    AppNotFoundError,
     BuildFailedError,
     MendixConnectionError,
     MendixError,
@@ -21,10 +23,9 @@ from airflow_provider_mendix.api.errors import (
     RateLimitedError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.failing import FINAL_ERRORS, mendix_retry_policy
-from airflow_provider_mendix.intents import LONGEST_DESCRIPTION, Intent, Marker
+from airflow_provider_mendix.failures import mendix_retry_policy
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from .conftest import TaskInstance, run_task, run_trigger, set_connection
 
@@ -377,7 +378,7 @@ class TestEnding:
     @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
     def test_a_retry_policy_decides_instead(self, airflow, platform):
         policy = mendix_retry_policy()
-        with pytest.raises(FINAL_ERRORS) as refused:
+        with pytest.raises(AppNotFoundError) as refused:
             airflow.run(app_id="shopp", retry_policy=policy)
         assert policy.evaluate(refused.value, 1, 3).action.value == "fail"
         assert policy.evaluate(MendixConnectionError(""), 1, 3).action.value == "default"

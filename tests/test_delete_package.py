@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.api.errors import PackageInUseError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.operators.package import MendixDeletePackageOperator
 
 pytestmark = pytest.mark.usefixtures("server")

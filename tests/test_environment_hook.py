@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mendix.api import backups, deploy
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
     EnvironmentNotFoundError,
     MendixConnectionError,
@@ -13,8 +13,8 @@ from airflow_provider_mendix.api.errors import (
     StartJobNotFoundError,
 )
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.options import Options
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 
 from .deploying import posts, put
 

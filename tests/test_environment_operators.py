@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.api import deploy
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     EnvironmentNotFoundError,
     EnvironmentStateError,
     ForbiddenError,
@@ -28,10 +28,10 @@ from airflow_provider_mendix.operators.environment import (
     MendixStopEnvironmentOperator,
     MendixTransportPackageOperator,
 )
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.packages import Ending
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from .conftest import KEY, USER, run_task, set_connection
 from .deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
 )
 
-from airflow_provider_mendix.api.errors import EnvironmentNotFoundError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import EnvironmentNotFoundError, PackageNotFoundError
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 
 from .conftest import SENSOR_MODES

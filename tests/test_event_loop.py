@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mendix.api.waits import PackageWait, wait_to_json
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waits.base import PackageWait, wait_to_json
 
 from .conftest import KEY, USER
 

@@ -16,8 +16,8 @@ import pytest
 import requests_mock
 
 from airflow_provider_mendix.api import app_repository, build
-from airflow_provider_mendix.api.clients import AsyncMendixClient, MendixClient
-from airflow_provider_mendix.api.errors import MendixConnectionError
+from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
+from airflow_provider_mendix.exceptions import MendixConnectionError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator import Timeline

@@ -12,7 +12,7 @@ import requests_mock
 from airflow_provider_mendix import __version__
 from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.deploy import DEPLOY_API
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
     ForbiddenError,
@@ -27,8 +27,8 @@ from airflow_provider_mendix.api.errors import (
 )
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.simulator import inprocess
+from airflow_provider_mendix.simulator.apis.routes import Reply, json_reply
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.routes import Reply, json_reply
 
 from .conftest import KEY, TOKEN, USER, set_connection, use_token
 

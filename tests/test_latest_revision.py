@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.api.errors import MendixConnectionError, NotFoundError, ServiceUnavailableError
+from airflow_provider_mendix.exceptions import MendixConnectionError, NotFoundError, ServiceUnavailableError
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
-from airflow_provider_mendix.simulator.packages import Ending
-from airflow_provider_mendix.simulator.routes import json_reply
+from airflow_provider_mendix.simulator.apis.routes import json_reply
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from .conftest import TOKEN, set_connection, use_token
 

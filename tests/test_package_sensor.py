@@ -11,10 +11,10 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-from airflow_provider_mendix.api.errors import UnauthorizedError
+from airflow_provider_mendix.exceptions import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
-from airflow_provider_mendix.simulator.packages import Ending
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from .conftest import SENSOR_MODES, USER
 

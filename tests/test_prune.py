@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix import retention
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.errors import MendixError
-from airflow_provider_mendix.archive.stores import LocalStore
+from airflow_provider_mendix.archive.stores.base import LocalStore
+from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from .conftest import USER

@@ -13,10 +13,10 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-from airflow_provider_mendix.api.errors import AppNotFoundError, ForbiddenError, UnauthorizedError
+from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, UnauthorizedError
 from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.apis.routes import Reply
 
 from .conftest import KEY, SENSOR_MODES, TOKEN, USER, use_token
 

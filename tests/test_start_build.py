@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.builds.marker import marker_of
+from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     OutageError,
     PackageFailedError,
@@ -17,11 +18,10 @@ from airflow_provider_mendix.api.errors import (
     UnexpectedEventError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.api.waits import PackageWait, success_event, wait_to_json
-from airflow_provider_mendix.intents import marker_of
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import Ending
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waits.base import PackageWait, success_event, wait_to_json
 
 from .conftest import KEY, USER, run_task, run_trigger, set_connection
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.errors import InvalidInputError, PackageFailedError, RevisionAlreadyBuiltError
+from airflow_provider_mendix.builds.resolve import next_version, packages_of
+from airflow_provider_mendix.exceptions import InvalidInputError, PackageFailedError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.targets import next_version, packages_of
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 
 from .conftest import TaskInstance, run_task, run_trigger, set_connection
 

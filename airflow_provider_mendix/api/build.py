@@ -53,7 +53,7 @@ class DownloadUrl(msgspec.Struct, frozen=True):
         return [("ttl", self.ttl)]
 
 
-class Glimpse(msgspec.Struct, frozen=True, rename="pascal"):
+class PackageStub(msgspec.Struct, frozen=True, rename="pascal"):
     """As much of a package as tells which one it is, and whether it is done."""
 
     package_id: str
@@ -65,7 +65,7 @@ class Glimpse(msgspec.Struct, frozen=True, rename="pascal"):
         return self.status not in (PackageStatus.SUCCEEDED, PackageStatus.FAILED)
 
 
-class Package(Glimpse, frozen=True, rename="pascal"):
+class Package(PackageStub, frozen=True, rename="pascal"):
     """A deployment package, or a build on its way to become one.
 
     :param status: one of :class:`PackageStatus`, or a word that Mendix adds one day.
@@ -102,7 +102,7 @@ class Package(Glimpse, frozen=True, rename="pascal"):
         }
 
 
-class Listing:
+class LazyPackageList:
     """A list of packages that has not been read yet, but for the ids.
 
     To read 2000 packages in full, with their dates, holds up an event loop for 20 ms; this takes one.
@@ -111,7 +111,7 @@ class Listing:
     :ivar unreadable: packages of which not even id and state can be read.
     """
 
-    def __init__(self, size: int, found: Mapping[str, tuple[Glimpse, msgspec.Raw]], unreadable: int) -> None:
+    def __init__(self, size: int, found: Mapping[str, tuple[PackageStub, msgspec.Raw]], unreadable: int) -> None:
         self.size = size
         self.unreadable = unreadable
         self._found = found
@@ -126,7 +126,7 @@ class Listing:
                 found[glimpse.package_id] = glimpse, raw
         return cls(len(body), found, unreadable=len(raws) - len(found))
 
-    def __iter__(self) -> Iterator[Glimpse]:
+    def __iter__(self) -> Iterator[PackageStub]:
         return (glimpse for glimpse, _ in self._found.values())
 
     def get(self, package_id: str) -> Package | None:
@@ -155,7 +155,7 @@ class _PackageInProgress:
 _CALLS_KEPT = 10_000
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
-_glimpse = msgspec.json.Decoder(Glimpse)
+_glimpse = msgspec.json.Decoder(PackageStub)
 
 
 class StartedBuild(msgspec.Struct, frozen=True, rename="pascal"):
@@ -198,14 +198,14 @@ def get_package(app_id: str, package_id: str, *, url: bool = False) -> Call[Pack
 
 
 @functools.lru_cache(_CALLS_KEPT)
-def look_over_packages(app_id: str) -> Call[Listing]:
+def list_packages_lazily(app_id: str) -> Call[LazyPackageList]:
     """The list of packages, whose answer is read only as far as somebody looks at it."""
-    endpoint = msgspec.structs.replace(LIST_PACKAGES, returns=Listing)
-    return cast(Call[Listing], msgspec.structs.replace(list_packages(app_id), endpoint=endpoint))
+    endpoint = msgspec.structs.replace(LIST_PACKAGES, returns=LazyPackageList)
+    return cast(Call[LazyPackageList], msgspec.structs.replace(list_packages(app_id), endpoint=endpoint))
 
 
 @functools.lru_cache(_CALLS_KEPT)
-def look_at_package(app_id: str, package_id: str) -> Call[Package]:
+def get_package_lazily(app_id: str, package_id: str) -> Call[Package]:
     """One package, of which only id and state are read while it is unfinished."""
     endpoint = msgspec.structs.replace(GET_PACKAGE, returns=_PackageInProgress)
     return msgspec.structs.replace(get_package(app_id, package_id), endpoint=endpoint)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
 import pendulum
 
-from airflow_provider_mendix.api.errors import InvalidInputError, MalformedResponseError, response_error
+from airflow_provider_mendix.api.refusals import OUTCOME_UNKNOWN, error_of
+from airflow_provider_mendix.api.response import Response
+from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError
 
 T = TypeVar("T")
 
@@ -35,26 +36,6 @@ class Api(msgspec.Struct, frozen=True):
     prefix: str
     docs: str
     advice: tuple[tuple[int | str, str], ...] = ()
-
-
-class Response(msgspec.Struct, frozen=True):
-    """An answer as it came: status, headers with lower-case names, and the whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds until the server wants to be asked again, from either form of ``Retry-After``."""
-        value = self.headers.get("retry-after", "").strip()
-        if value.isascii() and value.isdigit():
-            return float(value)
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        return max(0.0, (at - pendulum.now("UTC")).total_seconds()) if at.tzinfo else None
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
@@ -113,11 +94,9 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         return [("request", str(self))]
 
     @property
-    def doubt(self) -> str:
-        """What to add to a failure that leaves open whether Mendix did what it was asked."""
-        if self.endpoint.repeatable:
-            return ""
-        return "Mendix may have carried it out all the same: look before it is sent again."
+    def unconfirmed_hint(self) -> str:
+        """What to add to a failure after which Mendix may have processed the request."""
+        return "" if self.endpoint.repeatable else OUTCOME_UNKNOWN
 
     def parse(self, response: Response) -> T:
         """Read the answer.
@@ -125,7 +104,8 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         :raises MendixError: the narrowest one that fits, if the answer is not a success or cannot be read.
         """
         if not 200 <= response.status < 300:
-            raise response_error(str(self), response, self.doubt, dict(self.endpoint.api.advice))
+            advice = dict(self.endpoint.api.advice)
+            raise error_of(str(self), response, repeatable=self.endpoint.repeatable, advice=advice)
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
@@ -136,8 +116,9 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             kind = response.headers.get("content-type", "no Content-Type")
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
-                f" what Mendix documents: {error}. {self.doubt}".rstrip(),
+                f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),
                 status=response.status,
+                outcome_unknown=not self.endpoint.repeatable,
             ) from None
 
 

@@ -15,7 +15,7 @@ import msgspec
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
-from airflow_provider_mendix.api.errors import InvalidInputError
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 _LOG = "The app's log in the portal tells more."
 _READ_SETTINGS = "The settings as they are read show what the environment has."

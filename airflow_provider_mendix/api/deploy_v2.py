@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
-from airflow_provider_mendix.api.errors import InvalidInputError
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 DEPLOY_API_V2 = Api(
     name="Deploy API v2",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_mendix.api.errors import InvalidInputError
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 _NOTHING = {"", "none", "null", "undefined", "nan"}
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)

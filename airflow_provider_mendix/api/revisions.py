@@ -9,7 +9,7 @@ import pendulum
 
 from airflow_provider_mendix.api import app_repository, inputs, team_server
 from airflow_provider_mendix.api.core import Call
-from airflow_provider_mendix.api.errors import InvalidInputError, RevisionNotFoundError
+from airflow_provider_mendix.exceptions import InvalidInputError, RevisionNotFoundError
 
 _GIT_HASH = 40
 _SHOWN_OF_A_HASH = 8

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from airflow_provider_mendix.api.files import FileHead
+from airflow_provider_mendix.client.ranges import FileHead
 
 _LENGTHS = {"sha256": 32, "md5": 16}
 

@@ -6,8 +6,8 @@ import re
 import string
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.errors import InvalidInputError
-from airflow_provider_mendix.archive.origin import branch_of, revision_of, version_of
+from airflow_provider_mendix.archive.provenance import branch_of, revision_of, version_of
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 FIELDS = ("app_id", "package_id", "version", "revision", "branch", "name")
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from airflow_provider_mendix.archive.origin import Commit
-from airflow_provider_mendix.archive.verified import Verification
+from airflow_provider_mendix.archive.provenance import Commit
+from airflow_provider_mendix.archive.verification import Verification
 
 SUFFIX = ".manifest.json"
 LONGEST = 1024 * 1024

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.app_repository import APP_REPOSITORY_API
 from airflow_provider_mendix.api.deploy import DEPLOY_API, App
-from airflow_provider_mendix.api.errors import ForbiddenError, MendixError, NotFoundError, UnauthorizedError
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.exceptions import ForbiddenError, MendixError, NotFoundError, UnauthorizedError
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.hooks.mendix import MendixHook

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.api.core import Call
-from airflow_provider_mendix.api.errors import AlreadyStartedError, EnvironmentNotFoundError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import AlreadyStartedError, EnvironmentNotFoundError, PackageNotFoundError
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.api import backups

@@ -5,32 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, inputs, team_server
-from airflow_provider_mendix.api.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
-from airflow_provider_mendix.api.clock import Clock, SystemClock
 from airflow_provider_mendix.api.core import Call, Host
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
+from airflow_provider_mendix.client.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
     InvalidConnectionError,
     MendixError,
     PackageNotReadyError,
 )
-from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.hooks import revisions
 from airflow_provider_mendix.hooks.environments import EnvironmentCalls
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, ObjectStoragePath
 
-    from airflow_provider_mendix.api.clients import Download, MendixClient
-    from airflow_provider_mendix.api.files import Part
     from airflow_provider_mendix.archive.manifest import Manifest
+    from airflow_provider_mendix.client.clients import Download, MendixClient
+    from airflow_provider_mendix.client.ranges import Part
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ class MendixHook(EnvironmentCalls, BaseHook):
     one whole answer, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
 
     Each method makes one call, and repeats it after a passing trouble only where repeating is harmless. All
-    raise :class:`~airflow_provider_mendix.api.errors.MendixError` or a subclass, and
-    :class:`~airflow_provider_mendix.api.errors.InvalidInputError` before any request for a value that cannot be
+    raise :class:`~airflow_provider_mendix.exceptions.MendixError` or a subclass, and
+    :class:`~airflow_provider_mendix.exceptions.InvalidInputError` before any request for a value that cannot be
     right. ``app_id`` is always the app's subdomain, ``project_id`` the UUID of its project.
 
     :param mendix_conn_id: id of the Airflow connection.
@@ -54,7 +54,6 @@ class MendixHook(EnvironmentCalls, BaseHook):
     default_conn_name = "mendix_default"
     conn_type = "mendix"
     hook_name = "Mendix"
-    clock: ClassVar[Clock] = SystemClock()
 
     def __init__(self, mendix_conn_id: str = default_conn_name) -> None:
         super().__init__()
@@ -65,7 +64,7 @@ class MendixHook(EnvironmentCalls, BaseHook):
         """Give the client that this hook sends with; it opens nothing before the first call."""
         if self._client is None:
             # What sends is loaded when something is sent: a DAG file that is parsed needs none of it.
-            from airflow_provider_mendix.api.clients import MendixClient
+            from airflow_provider_mendix.client.clients import MendixClient
 
             connection = self.get_connection(self.mendix_conn_id)
             logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
@@ -168,7 +167,7 @@ class MendixHook(EnvironmentCalls, BaseHook):
         :param size: bytes of the file, 1 GB at most.
         :param pieces: those bytes; they are read while they are sent.
         """
-        from airflow_provider_mendix.api.multipart import FileForm
+        from airflow_provider_mendix.client.multipart import FileForm
 
         return self.get_conn().upload(deploy_v2.upload_package(app_id, name), FileForm(name, size, pieces))
 
@@ -183,7 +182,7 @@ class MendixHook(EnvironmentCalls, BaseHook):
 
         :param location: the folder; all below it counts.
         """
-        from airflow_provider_mendix.archive.listing import archived
+        from airflow_provider_mendix.archive.catalog import archived
 
         return archived(location, inputs.app_id(app_id))
 
@@ -291,9 +290,9 @@ class MendixHook(EnvironmentCalls, BaseHook):
 
     def send(self, call: Call[T]) -> T:
         """Send one call, and again after a passing trouble if repeating it is harmless."""
-        from airflow_provider_mendix.api.retry import send_patiently
+        from airflow_provider_mendix.client.retry import send_patiently
 
-        return send_patiently(self.get_conn().send, call, self.clock)
+        return send_patiently(self.get_conn().send, call, current_clock())
 
     def _send_first_found(self, ask: Callable[[str, str], Call[T]], app_id: str, branch: str) -> T:
         """Mendix's pages contradict each other about the prefix of a branch, so a second name may be tried."""

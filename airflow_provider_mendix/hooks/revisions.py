@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_provider_mendix.api import app_repository, inputs, team_server
 from airflow_provider_mendix.api.core import Call
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.api.revisions import (
+    BranchRevision,
+    BranchSource,
+    RepositoryBranch,
+    TeamServerBranch,
+    is_revision,
+)
+from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
     InvalidInputError,
@@ -18,13 +25,6 @@ from airflow_provider_mendix.api.errors import (
     MalformedResponseError,
     NotFoundError,
     RevisionNotFoundError,
-)
-from airflow_provider_mendix.api.revisions import (
-    BranchRevision,
-    BranchSource,
-    RepositoryBranch,
-    TeamServerBranch,
-    is_revision,
 )
 
 if TYPE_CHECKING:
@@ -167,11 +167,9 @@ def _not_found(source: BranchSource, revision: str, among: str) -> RevisionNotFo
 
 
 def _not_served(error: AppNotFoundError) -> AppNotFoundError:
-    return AppNotFoundError(
-        f"{error} The Team Server API serves licensed SVN apps only: for a Git app, the connection needs a"
-        " personal access token.",
-        status=error.status,
-        code=error.code,
+    return error.with_hint(
+        "The Team Server API serves licensed SVN apps only: for a Git app, the connection needs a personal access"
+        " token."
     )
 
 

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
-from airflow_provider_mendix.api.errors import EnvironmentBusyError, EnvironmentStateError, RateLimitedError
-from airflow_provider_mendix.api.waits import result_of
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.builds.marker import Marker, marked, marker_of
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import EnvironmentBusyError, EnvironmentStateError, RateLimitedError
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY, Marker, marked, marker_of
-from airflow_provider_mendix.operators.environment import (
-    LOOK_EVERY,
-    MendixChangingOperator,
-    MendixEnvironmentOperator,
-)
+from airflow_provider_mendix.operators.environment import MendixChangingOperator, MendixEnvironmentOperator
+from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_POLL_INTERVAL, VISIBILITY_TIMEOUT
+from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.api.backups import Snapshot
 
 BACKUP_KEY = "mendix_backup"
-VISIBLE_WITHIN = 60.0
 
 
 class MendixCreateBackupOperator(MendixEnvironmentOperator):
@@ -70,23 +67,23 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
 
     def execute(self, context: Context) -> str:
         """Find or start the snapshot, and wait for it if asked to."""
-        from airflow_provider_mendix.api.backup_waits import SnapshotWait, details
+        from airflow_provider_mendix.waits.backup import SnapshotWait, details
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
-            ids = self.keep_trying(partial(hook.environment_ids, self.app_id, self.environment))
+        with fail_without_retry(self):
+            ids = self.retry_until_timeout(partial(hook.environment_ids, self.app_id, self.environment))
             self._patience = self._patience_of(context)
-            snapshot = self.keep_trying(partial(self._find_or_create, hook, context))
+            snapshot = self.retry_until_timeout(partial(self._find_or_create, hook, context))
             context["ti"].xcom_push(key=BACKUP_KEY, value=details(snapshot))
             if not self.wait_for_completion:
                 return snapshot.snapshot_id
-            appears_by = self.clock.now() + VISIBLE_WITHIN
-            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, appears_by)
+            visible_by = current_clock().now() + VISIBILITY_TIMEOUT
+            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by)
             return self._handed_on(self.wait_for(hook, wait), context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the snapshot."""
-        with failing(self):
+        with fail_without_retry(self):
             return self._handed_on(result_of(event), context)
 
     def _handed_on(self, result: dict[str, Any], context: Context) -> str:
@@ -96,16 +93,16 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
     def _patience_of(self, context: Context) -> float:
         """A try before this one may have asked for a snapshot that is not in the list yet."""
         ti: Any = context["ti"]
-        return VISIBLE_WITHIN if ti.try_number > ti.max_tries - self.retries + 1 else 0.0
+        return VISIBILITY_TIMEOUT if ti.try_number > ti.max_tries - self.retries + 1 else 0.0
 
     def _find_or_create(self, hook: MendixHook, context: Context) -> Snapshot:
         marker = marker_of(context, self._as_written)
         began = context["dag_run"].start_date
-        not_before = began.timestamp() - CLOCKS_DIFFER_BY if began else 0.0
+        not_before = began.timestamp() - MAX_CLOCK_SKEW if began else 0.0
         if found := self._find(hook, marker, not_before, self._patience):
             return found
         # Whatever happens to the call, it is in the list before long, or was not made.
-        self._patience = VISIBLE_WITHIN
+        self._patience = VISIBILITY_TIMEOUT
         try:
             made = hook.create_snapshot(self.app_id, self.environment, comment=marked(self.comment or "", marker))
         except (EnvironmentBusyError, RateLimitedError):
@@ -124,8 +121,8 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
                 return found[0]
             if waited >= patience:
                 return None
-            self.clock.sleep(LOOK_EVERY)
-            waited += LOOK_EVERY
+            current_clock().sleep(VISIBILITY_POLL_INTERVAL)
+            waited += VISIBILITY_POLL_INTERVAL
 
     def _tell(self, found: list[Snapshot]) -> None:
         self.log.info(
@@ -183,17 +180,17 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
 
     def execute(self, context: Context) -> str:
         """Begin to put the snapshot back, and wait if asked to."""
-        from airflow_provider_mendix.api.backup_waits import RestoreWait
+        from airflow_provider_mendix.waits.backup import RestoreWait
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
+        with fail_without_retry(self):
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
-            restore_id = self.keep_trying(partial(self._restore, hook, snapshot_id))
+            restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:
                 return restore_id
             ids = hook.environment_ids(self.app_id, self.environment)
-            appears_by = self.clock.now() + VISIBLE_WITHIN
-            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, appears_by)
+            visible_by = current_clock().now() + VISIBILITY_TIMEOUT
+            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by)
             return self.finish(self.wait_for(hook, wait))
 
     def finish(self, result: dict[str, Any]) -> str:
@@ -201,13 +198,13 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:
-        status = self.admitted(hook).status
+        status = self.check_allowed(hook).status
         if status != EnvironmentStatus.STOPPED:
             raise EnvironmentStateError(
                 f"The {self.where} is {status}, and data can only be restored to one that is Stopped. Stop it"
                 " first, with MendixStopEnvironmentOperator. Nothing was changed."
             )
-        with self.explaining(hook):
+        with self.with_environment_state(hook):
             restore = hook.create_restore(self.app_id, self.environment, snapshot_id, db_only=self.db_only)
         self.log.info("Restoring snapshot %s to %s: restore %s.", snapshot_id, self.where, restore.restore_id)
         return restore.restore_id

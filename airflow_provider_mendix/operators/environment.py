@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import PackageStatus
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
     AlreadyStartingError,
     EnvironmentStateError,
@@ -23,11 +24,11 @@ from airflow_provider_mendix.api.errors import (
     UnauthorizedError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.api.waits import result_of
-from airflow_provider_mendix.api.watch import LONGEST_RETRY_AFTER
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.waiting import MendixWaitingOperator
+from airflow_provider_mendix.operators.waiting import MendixWaitingOperator
+from airflow_provider_mendix.settings import MAX_RETRY_AFTER, VISIBILITY_POLL_INTERVAL
+from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +41,6 @@ T = TypeVar("T")
 PREVIOUS_PACKAGE_KEY = "mendix_previous_package"
 START_JOB_KEY = "mendix_start_job"
 SHOWS_WITHIN = 300.0
-LOOK_EVERY = 5.0
 _NO_REFUSALS = (UnauthorizedError, AlreadyStartedError, AlreadyStartingError, StartJobNotFoundError)
 _STOPPED = (EnvironmentStatus.STOPPED, EnvironmentStatus.EMPTY)
 
@@ -74,14 +74,14 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
             self.where,
         )
 
-    def keep_trying(self, attempt: Callable[[], T], *passing: type[MendixError]) -> T:
+    def retry_until_timeout(self, attempt: Callable[[], T], *passing: type[MendixError]) -> T:
         """Try until Mendix lets it be done, or the time is up; here on the worker.
 
         :param attempt: it looks before it asks for anything, so that a lost answer does no harm.
         :param passing: errors that pass, beside those that always do.
         :raises WaitTimeoutError: if time is up.
         """
-        deadline = self.clock.now() + self.longest_wait
+        deadline = current_clock().now() + self.longest_wait
         told = ""
         while True:
             try:
@@ -89,7 +89,7 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
             except MendixError as error:
                 if not error.transient and not isinstance(error, passing):
                     raise
-                left = deadline - self.clock.now()
+                left = deadline - current_clock().now()
                 if left <= 0:
                     raise WaitTimeoutError(
                         f"It was not possible to {self.deed} {self.where} within {self.longest_wait:.0f} s. The"
@@ -98,23 +98,18 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
                 if str(error) != told:
                     told = str(error)
                     self.log.warning("Not yet; it is tried again every %.0f s. %s", self.poll_interval, told)
-                asked = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
-                self.clock.sleep(min(max(self.poll_interval, asked), left))
+                asked = min(error.retry_after or 0.0, MAX_RETRY_AFTER)
+                current_clock().sleep(min(max(self.poll_interval, asked), left))
 
     @contextmanager
-    def explaining(self, hook: MendixHook) -> Iterator[None]:
+    def with_environment_state(self, hook: MendixHook) -> Iterator[None]:
         """Let what Mendix refuses for good tell also what state the environment is in now."""
         try:
             yield
         except MendixResponseError as error:
             if error.transient or isinstance(error, _NO_REFUSALS):
                 raise
-            raise type(error)(
-                f"{error} {self.state_in_words(hook)}",
-                status=error.status,
-                code=error.code,
-                retry_after=error.retry_after,
-            ) from error
+            raise error.with_hint(self.state_in_words(hook)) from error
 
     def state_in_words(self, hook: MendixHook) -> str:
         """Look what state the environment is in; an error of that is not worth hiding another one."""
@@ -141,7 +136,7 @@ class MendixChangingOperator(MendixEnvironmentOperator):
             raise ValueError(f"allow_production must be True or False, not {allow_production!r}.")  # noqa: TRY004
         self.allow_production = allow_production
 
-    def admitted(self, hook: MendixHook) -> Environment:
+    def check_allowed(self, hook: MendixHook) -> Environment:
         """Give the environment as it is now, if the task may change it.
 
         :raises EnvironmentNotFoundError: with the right names.
@@ -186,21 +181,21 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stop it unless it is stopped, and wait if asked to."""
-        from airflow_provider_mendix.api.environment_waits import EnvironmentWait, summary
+        from airflow_provider_mendix.waits.environment import EnvironmentWait, summary
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
-            found = self.keep_trying(partial(self._stop, hook))
+        with fail_without_retry(self):
+            found = self.retry_until_timeout(partial(self._stop, hook))
             if found.status in _STOPPED or not self.wait_for_completion:
                 return summary(found)
             return self.wait_for(hook, EnvironmentWait(self.app_id, self.environment, EnvironmentStatus.STOPPED))
 
     def _stop(self, hook: MendixHook) -> Environment:
-        found = self.admitted(hook)
+        found = self.check_allowed(hook)
         if found.status in _STOPPED:
             self.log.info("Nothing to stop: %s is %s already.", self.where, found.status)
             return found
-        with self.explaining(hook):
+        with self.with_environment_state(hook):
             hook.stop_environment(self.app_id, self.environment)
         self.log.info("Asked to stop %s.", self.where)
         return found
@@ -267,13 +262,13 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
     def execute(self, context: Context) -> str:
         """Bring the package there unless it is, and wait if asked to."""
-        from airflow_provider_mendix.api.environment_waits import TransportWait
+        from airflow_provider_mendix.waits.environment import TransportWait
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
+        with fail_without_retry(self):
             inputs.environment(self.environment)
             package_id = self._wanted(hook)
-            is_there = self.keep_trying(partial(self._bring, hook, context, package_id))
+            is_there = self.retry_until_timeout(partial(self._bring, hook, context, package_id))
             if is_there or not self.wait_for_completion:
                 return package_id
             return self.finish(self.wait_for(hook, TransportWait(self.app_id, self.environment, package_id)))
@@ -297,7 +292,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
     def _bring(self, hook: MendixHook, context: Context, package_id: str) -> bool:
         """Tell whether it is there already, and ask for it if not."""
-        self.admitted(hook)
+        self.check_allowed(hook)
         before = hook.get_environment_package(self.app_id, self.environment)
         if before and before.package_id == package_id:
             self.log.info("Package %s is on %s already: it is not transported again.", package_id, self.where)
@@ -306,7 +301,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
         if not self._promotes:
             self._require_succeeded(hook, package_id)
         self._keep_previous(context, package_id, before)
-        with self.explaining(hook):
+        with self.with_environment_state(hook):
             hook.transport_package(self.app_id, self.environment, package_id)
         self.log.info("Package %s is on its way to %s.", package_id, self.where)
         return False
@@ -388,12 +383,12 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start it unless it runs, and wait if asked to."""
-        from airflow_provider_mendix.api.environment_waits import EnvironmentWait, StartJobWait
+        from airflow_provider_mendix.waits.environment import EnvironmentWait, StartJobWait
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
+        with fail_without_retry(self):
             try:
-                found, job_id = self.keep_trying(partial(self._start, hook), AlreadyStartingError)
+                found, job_id = self.retry_until_timeout(partial(self._start, hook), AlreadyStartingError)
             except AlreadyStartedError as error:
                 return self._confirmed(hook, str(error))
             if found.status == EnvironmentStatus.RUNNING:
@@ -412,15 +407,15 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer has waited for the start job."""
-        with failing(self):
+        with fail_without_retry(self):
             return self._settled(MendixHook(self.mendix_conn_id), partial(result_of, event))
 
     def _start(self, hook: MendixHook) -> tuple[Environment, str | None]:
-        found = self.admitted(hook)
+        found = self.check_allowed(hook)
         if found.status == EnvironmentStatus.RUNNING:
             self.log.info("Nothing to start: %s is Running already.", self.where)
             return found, None
-        with self.explaining(hook):
+        with self.with_environment_state(hook):
             job_id = hook.start_environment(self.app_id, self.environment, auto_sync_db=self.auto_sync_db)
         self.log.info("Asked to start %s (job %s).", self.where, job_id)
         return found, job_id
@@ -428,7 +423,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
     def _settled(self, hook: MendixHook, result: Callable[[], object]) -> dict[str, Any]:
         """Decide what the end of the job means for the environment."""
         try:
-            with self.explaining(hook):
+            with self.with_environment_state(hook):
                 result()
         except (AlreadyStartedError, StartJobNotFoundError) as error:
             return self._confirmed(hook, str(error))
@@ -436,21 +431,21 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def _confirmed(self, hook: MendixHook, said: str) -> dict[str, Any]:
         """Mendix has said something of a start: the environment itself decides whether it runs."""
-        deadline = self.clock.now() + SHOWS_WITHIN
+        deadline = current_clock().now() + SHOWS_WITHIN
         while True:
             found = hook.get_environment(self.app_id, self.environment)
             if found.status == EnvironmentStatus.RUNNING:
                 self.log.info("It runs: %s.", self.where)
                 return self._summary(hook, found)
-            if self.clock.now() >= deadline:
+            if current_clock().now() >= deadline:
                 raise EnvironmentStateError(
                     f"{said} But it does not run, {SHOWS_WITHIN:.0f} s later. {self.state_in_words(hook)} See its"
                     " log in the portal, and start it again."
                 )
-            self.clock.sleep(LOOK_EVERY)
+            current_clock().sleep(VISIBILITY_POLL_INTERVAL)
 
     def _summary(self, hook: MendixHook, found: Environment) -> dict[str, Any]:
-        from airflow_provider_mendix.api.environment_waits import summary
+        from airflow_provider_mendix.waits.environment import summary
 
         package = hook.get_environment_package(self.app_id, self.environment)
         runs, brought = found.model_version, package.version if package else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pendulum
@@ -12,27 +12,28 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.api.build import PackageStatus
-from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import (
     InvalidInputError,
     MendixError,
     PackageInUseError,
     PackageNotFoundError,
 )
-from airflow_provider_mendix.api.waits import PackageWait, RoomWait, result_of
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
-from airflow_provider_mendix.waiting import MendixWaitingOperator, report_phases
+from airflow_provider_mendix.operators.waiting import MendixWaitingOperator, report_phases
+from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
+from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, result_of
 
 # What only a task that runs needs is imported where it is used: a DAG file that is parsed needs none of it.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_mendix import retention
-    from airflow_provider_mendix.builds import Build
-    from airflow_provider_mendix.intents import Intent, OnClear
-    from airflow_provider_mendix.targets import Bump, IfExists
+    from airflow_provider_mendix.builds.find_or_start import Build
+    from airflow_provider_mendix.builds.marker import Intent, OnClear
+    from airflow_provider_mendix.builds.resolve import Bump, IfExists
 
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
@@ -145,10 +146,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
-        from airflow_provider_mendix.builds import VISIBLE_WITHIN
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
+        with fail_without_retry(self):
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
             self._hand_on(build, context)
@@ -160,21 +160,21 @@ class MendixStartBuildOperator(MendixWaitingOperator):
                 )
             if not self.wait_for_completion:
                 return build.package_id
-            appears_by = self.clock.now() + VISIBLE_WITHIN
-            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, appears_by))
+            visible_by = current_clock().now() + VISIBILITY_TIMEOUT
+            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by))
             self._keep_phases(result, context)
             return self.finish(result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the package."""
-        with failing(self):
+        with fail_without_retry(self):
             result = result_of(event)
             self._keep_phases(result, context)
             return self.finish(result)
 
-    def execute_in_room(self, context: Context, event: dict[str, Any] | None = None) -> str:
+    def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for room for the build."""
-        with failing(self):
+        with fail_without_retry(self):
             result_of(event)
         return self.execute(context)
 
@@ -193,8 +193,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         return str(result["package_id"])
 
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
-        from airflow_provider_mendix.builds import find_or_start
-        from airflow_provider_mendix.targets import Rules
+        from airflow_provider_mendix.builds.find_or_start import find_or_start
+        from airflow_provider_mendix.builds.resolve import Rules
 
         intent = self._intent(context)
         rules = Rules(
@@ -203,8 +203,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             check_revision=self.check_revision,
             most_at_once=self.max_parallel_builds,
         )
-        while isinstance(found := find_or_start(hook, intent, rules, self.clock), RoomWait):
-            self.wait_for(hook, found, resume="execute_in_room")
+        while isinstance(found := find_or_start(hook, intent, rules, current_clock()), BuildCapacityWait):
+            self.wait_for(hook, found, resume="resume_after_capacity")
         return found
 
     def _hand_on(self, build: Build, context: Context) -> None:
@@ -215,7 +215,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
 
     def _intent(self, context: Context) -> Intent:
-        from airflow_provider_mendix.intents import Intent, marker_of
+        from airflow_provider_mendix.builds.marker import Intent, marker_of
 
         ti: Any = context["ti"]
         marker = marker_of(context, self._as_written)
@@ -290,7 +290,7 @@ class MendixDeletePackageOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
-        with failing(self):
+        with fail_without_retry(self):
             return self._delete(inputs.package_id(self.package_id))
 
     def _delete(self, package_id: str) -> dict[str, Any]:
@@ -350,7 +350,6 @@ class MendixPrunePackagesOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "only_if_archived", "archive_conn_id")
-    clock: ClassVar[Clock] = SystemClock()
 
     def __init__(
         self,
@@ -387,10 +386,10 @@ class MendixPrunePackagesOperator(BaseOperator):
         from airflow_provider_mendix import retention
 
         hook = MendixHook(self.mendix_conn_id)
-        with failing(self):
+        with fail_without_retry(self):
             archive = self._archive()
             packages = hook.list_packages(self.app_id)
-            now = pendulum.from_timestamp(self.clock.now(), tz="UTC")
+            now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
                 packages,
                 keep_last=self.keep_last,
@@ -421,7 +420,7 @@ class MendixPrunePackagesOperator(BaseOperator):
         if archive is None:
             return plan
         from airflow_provider_mendix import retention
-        from airflow_provider_mendix.archive.listing import not_archived
+        from airflow_provider_mendix.archive.catalog import not_archived
 
         with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]
         return retention.spare(plan, not_archived(archive, self.app_id, with_file))

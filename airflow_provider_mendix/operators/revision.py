@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_mendix.api.errors import NotFoundError
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.exceptions import NotFoundError
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class MendixLatestRevisionOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask for the revision, and whether it was built."""
-        with failing(self, NotFoundError):
+        with fail_without_retry(self, NotFoundError):
             hook = MendixHook(self.mendix_conn_id)
             newest = hook.latest_revision(self.app_id, self.branch)
             self.log.info(
@@ -77,7 +77,7 @@ class MendixLatestRevisionOperator(BaseOperator):
             return newest.summary()
 
     def _skip_if_built(self, hook: MendixHook, newest: BranchRevision) -> None:
-        from airflow_provider_mendix.targets import packages_of
+        from airflow_provider_mendix.builds.resolve import packages_of
 
         built = packages_of(hook.list_packages(newest.app_id), newest.revision, newest.branch)
         if built:

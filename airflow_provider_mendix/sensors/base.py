@@ -15,21 +15,20 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.errors import AppNotFoundError, MendixError, WaitTimeoutError
-from airflow_provider_mendix.api.waits import Wait, result_of
-from airflow_provider_mendix.api.watch import DEFAULT_POLL_INTERVAL, LONGEST_RETRY_AFTER, Watch
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import AppNotFoundError, MendixError, WaitTimeoutError
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.waiting import (
+from airflow_provider_mendix.operators.waiting import defer, longest, look, seconds
+from airflow_provider_mendix.settings import (
+    DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
-    SHORTEST_POLL_INTERVAL,
+    MAX_RETRY_AFTER,
+    MIN_POLL_INTERVAL,
     default_deferrable,
-    defer,
-    longest,
-    look,
-    seconds,
 )
+from airflow_provider_mendix.waits.base import Wait, result_of
+from airflow_provider_mendix.waits.poll_state import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +48,6 @@ class MendixSensor(BaseSensorOperator):
     """
 
     endings: ClassVar[tuple[type[MendixError], ...]] = ()
-    clock: ClassVar[Clock] = SystemClock()
 
     def __init__(
         self,
@@ -62,7 +60,7 @@ class MendixSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            poke_interval=seconds("poke_interval", poke_interval, at_least=SHORTEST_POLL_INTERVAL),
+            poke_interval=seconds("poke_interval", poke_interval, at_least=MIN_POLL_INTERVAL),
             timeout=timeout,
             **kwargs,
         )
@@ -81,11 +79,11 @@ class MendixSensor(BaseSensorOperator):
             return super().execute(context)
         with self._ending_as_sensors_do():
             hook = MendixHook(self.mendix_conn_id)
-            watch = self._begin_by(hook, self.clock.now() + self.timeout)
-            outcome = look(hook, watch, self.clock)
+            watch = self._begin_by(hook, current_clock().now() + self.timeout)
+            outcome = look(hook, watch, current_clock())
         if outcome.done:
             return self.finish(outcome.result)
-        return defer(self, self.mendix_conn_id, watch, self.clock.now())
+        return defer(self, self.mendix_conn_id, watch, current_clock().now())
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; Airflow itself watches the time-out in these modes."""
@@ -98,7 +96,7 @@ class MendixSensor(BaseSensorOperator):
                     raise
                 self._say_not_yet(error)
                 return PokeReturnValue(False)
-            outcome = look(hook, self._watch, self.clock)
+            outcome = look(hook, self._watch, current_clock())
         return PokeReturnValue(outcome.done, self.finish(outcome.result) if outcome.done else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -117,7 +115,7 @@ class MendixSensor(BaseSensorOperator):
             max_poll_interval=self.max_poke_interval,
             deadline=deadline,
             outage_tolerance=None,
-            now=self.clock.now(),
+            now=current_clock().now(),
         )
 
     def _begin_by(self, hook: MendixHook, deadline: float) -> Watch:
@@ -128,12 +126,12 @@ class MendixSensor(BaseSensorOperator):
             except MendixError as error:
                 if not error.transient:
                     raise
-                left = deadline - self.clock.now()
+                left = deadline - current_clock().now()
                 if left <= 0:
                     raise WaitTimeoutError(f"Timed out before the wait could begin. {error}") from error
                 self._say_not_yet(error)
-                asked = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
-                self.clock.sleep(min(max(self.poke_interval, asked), left))
+                asked = min(error.retry_after or 0.0, MAX_RETRY_AFTER)
+                current_clock().sleep(min(max(self.poke_interval, asked), left))
 
     def _is_ending(self, error: MendixError) -> bool:
         return isinstance(error, (*self.endings, WaitTimeoutError)) and not isinstance(error, AppNotFoundError)
@@ -145,7 +143,7 @@ class MendixSensor(BaseSensorOperator):
     def _ending_as_sensors_do(self) -> Iterator[None]:
         # With soft_fail, Airflow's base class skips whatever ends for good; a refused key or an app that nobody
         # sees must not look like that.
-        ending = nullcontext() if self.soft_fail else failing(self, *self.endings)
+        ending = nullcontext() if self.soft_fail else fail_without_retry(self, *self.endings)
         with ending:
             try:
                 yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     EnvironmentNotFoundError,
     InvalidInputError,
     PackageNotFoundError,
@@ -16,7 +16,7 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_mendix.api.environment_waits import EnvironmentWait, TransportWait
+    from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 
 
 class MendixEnvironmentSensor(MendixSensor):
@@ -74,7 +74,7 @@ class MendixEnvironmentSensor(MendixSensor):
 
     def make_wait(self, hook: MendixHook) -> EnvironmentWait | TransportWait:
         """Say what to wait for, once it is known that there is such an environment, and what runs then."""
-        from airflow_provider_mendix.api.environment_waits import EnvironmentWait, TransportWait
+        from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 
         self._check_values()
         name = hook.find_environment(self.app_id, self.environment).mode

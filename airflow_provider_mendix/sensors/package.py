@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_mendix.api.errors import PackageFailedError, PackageNotFoundError
-from airflow_provider_mendix.api.waits import PackageWait
+from airflow_provider_mendix.exceptions import PackageFailedError, PackageNotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.waiting import report_phases
 from airflow_provider_mendix.sensors.base import MendixSensor
-from airflow_provider_mendix.waiting import report_phases
+from airflow_provider_mendix.waits.base import PackageWait
 
 
 class MendixPackageSensor(MendixSensor):

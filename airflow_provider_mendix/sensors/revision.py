@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.errors import NotFoundError
-from airflow_provider_mendix.api.waits import RevisionWait
+from airflow_provider_mendix.exceptions import NotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
+from airflow_provider_mendix.waits.base import RevisionWait
 
 
 class MendixRevisionSensor(MendixSensor):

@@ -10,13 +10,13 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from airflow_provider_mendix.simulator import control
-from airflow_provider_mendix.simulator.environments import USUAL_ENVIRONMENTS, DeploymentTimeline
-from airflow_provider_mendix.simulator.injector import KINDS
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.repositories import MAIN_LINES
+from airflow_provider_mendix.simulator.apis import control
+from airflow_provider_mendix.simulator.faults.registry import KINDS
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.environments import USUAL_ENVIRONMENTS, DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.repositories import MAIN_LINES
 
 _DEMO_KEY = "demo-api-key"
 _DEMO_TOKEN = "demo-token"  # noqa: S105

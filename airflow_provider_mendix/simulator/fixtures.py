@@ -16,14 +16,14 @@ from typing import cast
 import msgspec
 import pytest
 
-from airflow_provider_mendix.api.clock import Clock, ManualClock, SystemClock
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.injector import Faults
+from airflow_provider_mendix.clock import Clock, ManualClock, SystemClock, use_clock
+from airflow_provider_mendix.simulator.faults.registry import Faults
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.journal import Journal
-from airflow_provider_mendix.simulator.packages import Timeline
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 _USER = "tester@example.com"
 _KEY = "api-key-of-the-tester"
@@ -90,10 +90,8 @@ def mendix_simulator_in_process(
     import requests_mock
 
     clock = ManualClock(time.time())
-    for name in ("now", "sleep", "pause"):
-        monkeypatch.setattr(SystemClock, name, getattr(clock, name))
     platform = _platform(request, clock)
-    with requests_mock.Mocker() as mocker:
+    with use_clock(clock), requests_mock.Mocker() as mocker:
         install(platform, mocker, api_url=_IN_PROCESS_URL, repository_url=_IN_PROCESS_REPOSITORY_URL)
         _set_connection(monkeypatch, _IN_PROCESS_URL, _IN_PROCESS_REPOSITORY_URL)
         yield MendixSimulator(platform, _IN_PROCESS_URL, platform.files_url, _IN_PROCESS_REPOSITORY_URL)

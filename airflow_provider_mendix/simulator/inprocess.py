@@ -7,10 +7,10 @@ import http.client
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_mendix.api.clock import Clock
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.routes import HostName, Reply, Request
+from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 if TYPE_CHECKING:
     import requests

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_mendix.simulator.routes import Reply, Request
+from airflow_provider_mendix.simulator.apis.routes import Reply, Request
 
 
 class Entry(msgspec.Struct, frozen=True):

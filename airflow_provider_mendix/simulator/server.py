@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Self
 from urllib.parse import parse_qsl
 
-from airflow_provider_mendix.simulator import control
-from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.routes import HostName, Reply, Request
+from airflow_provider_mendix.simulator.apis import control
+from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 _LOOPBACK = "127.0.0.1"
 

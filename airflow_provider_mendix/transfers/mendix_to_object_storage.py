@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.errors import InvalidInputError, ObjectExistsError, UnverifiableFileError
-from airflow_provider_mendix.api.watch import DEFAULT_OUTAGE_TOLERANCE
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook, require_succeeded
-from airflow_provider_mendix.waiting import seconds
+from airflow_provider_mendix.operators.waiting import seconds
+from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,7 +96,7 @@ class MendixToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring the file to its place."""
-        with failing(self, ObjectExistsError, UnverifiableFileError):
+        with fail_without_retry(self, ObjectExistsError, UnverifiableFileError):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:
@@ -106,8 +106,9 @@ class MendixToObjectStorageOperator(BaseOperator):
 
     def _archive(self, context: Context) -> dict[str, Any]:
         # Loaded here, because a DAG file that is parsed needs none of it.
-        from airflow_provider_mendix.archive import deep, destination
-        from airflow_provider_mendix.archive.archiving import Order, archive
+        from airflow_provider_mendix.archive import deep_check as deep
+        from airflow_provider_mendix.archive import destination
+        from airflow_provider_mendix.archive.writer import Order, archive
 
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))

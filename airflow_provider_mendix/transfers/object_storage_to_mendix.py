@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.deploy_v2 import StartedUpload, package_name, upload_package
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.api.deploy_v2 import StartedUpload, package_name
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import (
     DamagedFileError,
     InvalidInputError,
     MendixError,
     NotArchivedError,
 )
-from airflow_provider_mendix.api.waits import JobWait, PackageWait
-from airflow_provider_mendix.failing import failing
+from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.waiting import MendixWaitingOperator
+from airflow_provider_mendix.operators.waiting import MendixWaitingOperator
+from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
+from airflow_provider_mendix.waits.base import JobWait, PackageWait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
-    from airflow_provider_mendix.archive.copies import Copy
+    from airflow_provider_mendix.archive.archived_object import Copy
 
 UPLOAD_KEY = "mendix_upload"
 MOST_BYTES = 2**30
 """Mendix documents 1 GB, and not which: above this one it is more by any reading."""
 DOUBTFUL_BYTES = 10**9
-JOB_VISIBLE_WITHIN = 60.0
-CLOCKS_DIFFER_BY = 60.0
 
 
 class ObjectStorageToMendixOperator(MendixWaitingOperator):
@@ -93,9 +93,9 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     def execute(self, context: Context) -> str:
         """Check the object, upload it unless that was done before, and wait if asked to."""
-        from airflow_provider_mendix.archive.copies import verify
+        from airflow_provider_mendix.archive.archived_object import verify
 
-        with failing(self, NotArchivedError, DamagedFileError):
+        with fail_without_retry(self, NotArchivedError, DamagedFileError):
             app_id = inputs.app_id(self.app_id)
             copy = self._look(app_id)
             name = self._name_of(copy)
@@ -111,7 +111,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
             else:
                 started = self._upload(hook, app_id, name, copy, sha256)
                 job_id = started.job_id
-                wait = JobWait(app_id, job_id, started.package_id, self.clock.now() + JOB_VISIBLE_WITHIN)
+                wait = JobWait(app_id, job_id, started.package_id, current_clock().now() + VISIBILITY_TIMEOUT)
             values = {"package_id": wait.package_id, "job_id": job_id, "sha256": sha256, "size": copy.size}
             context["ti"].xcom_push(key=UPLOAD_KEY, value={**values, "source": copy.url})
             if not self.wait_for_completion:
@@ -123,7 +123,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         return str(result["package_id"])
 
     def _look(self, app_id: str) -> Copy:
-        from airflow_provider_mendix.archive.copies import look
+        from airflow_provider_mendix.archive.archived_object import look
 
         source = self.source
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
@@ -162,20 +162,17 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         return package_name((copy.manifest and copy.manifest.name) or copy.path.rpartition("/")[2])
 
     def _upload(self, hook: MendixHook, app_id: str, name: str, copy: Copy, sha256: str) -> StartedUpload:
-        from airflow_provider_mendix.archive.copies import read_again
+        from airflow_provider_mendix.archive.archived_object import read_again
 
         self.log.info("Uploading %s to app %s as %s: sha256 %s.", copy.url, app_id, name, sha256)
         try:
             started = hook.upload_package(app_id, name=name, size=copy.size, pieces=read_again(copy, sha256))
         except MendixError as error:
-            if upload_package(app_id, name).doubt not in str(error):
+            if not error.outcome_unknown:
                 raise
-            raise type(error)(
-                f"{error} If it has, app {app_id} has a new package named {name} with {copy.size} bytes, or soon"
-                " will have. Another try of this task looks for it, and takes it instead of uploading again.",
-                status=error.status,
-                code=error.code,
-                retry_after=error.retry_after,
+            raise error.with_hint(
+                f"If it has, app {app_id} has a new package named {name} with {copy.size} bytes, or soon"
+                " will have. Another try of this task looks for it, and takes it instead of uploading again."
             ) from error
         self.log.info("Uploaded. Package %s of app %s, job %s.", started.package_id, app_id, started.job_id)
         return started
@@ -191,7 +188,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
             (at.timestamp() for at in (run.start_date, getattr(run, "run_after", None)) if at), default=0.0
         )
         found = sorted(
-            (package for package in packages if _is_ours(package, name, size, began - CLOCKS_DIFFER_BY)),
+            (package for package in packages if _is_ours(package, name, size, began - MAX_CLOCK_SKEW)),
             key=lambda package: (package.creation_date, package.package_id),
         )
         if not found:

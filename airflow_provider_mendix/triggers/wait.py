@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mendix.api.clock import Clock, SystemClock
-from airflow_provider_mendix.api.errors import MendixError
-from airflow_provider_mendix.api.waits import Outcome, failure_event, success_event, wait_from_json
-from airflow_provider_mendix.api.watch import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL, Watch
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.exceptions import MendixError
+from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL
+from airflow_provider_mendix.waits.base import Outcome, failure_event, success_event, wait_from_json
+from airflow_provider_mendix.waits.poll_state import Watch
 
 
 class MendixWaitTrigger(BaseTrigger):
@@ -27,8 +28,6 @@ class MendixWaitTrigger(BaseTrigger):
     :param max_poll_interval: seconds between two looks at most, if that is to depend on how far the wait is.
     :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     """
-
-    clock: ClassVar[Clock] = SystemClock()
 
     def __init__(
         self,
@@ -90,9 +89,9 @@ class MendixWaitTrigger(BaseTrigger):
 
     async def _wait(self) -> Outcome:
         # The module is of use in a triggerer only, and a worker that defers loads this one.
-        from airflow_provider_mendix.triggers.polling import history_of, poller_of
+        from airflow_provider_mendix.polling.poller import history_of, poller_of
 
-        now = self.clock.now()
+        now = current_clock().now()
         watch = Watch(
             wait_from_json(self.wait),
             poll_interval=self.poll_interval,
@@ -104,10 +103,10 @@ class MendixWaitTrigger(BaseTrigger):
         watch.resume(self.state, self.changed_at, self.spent)
         history = history_of(self.mendix_conn_id)
         pause = watch.first_delay(now, self.look_at)
-        async with poller_of(self.mendix_conn_id, self.clock) as poller:
+        async with poller_of(self.mendix_conn_id, current_clock()) as poller:
             while True:
-                answer = await poller.ask(watch.wait, after=pause, within=watch.time_left(self.clock.now()))
-                now = self.clock.now()
+                answer = await poller.ask(watch.wait, after=pause, within=watch.time_left(current_clock().now()))
+                now = current_clock().now()
                 outcome = watch.observe(answer, now)
                 if watch.news:
                     self.log.info(watch.news)

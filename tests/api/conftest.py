@@ -20,9 +20,9 @@ import msgspec
 import pytest
 import trustme
 
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import AsyncMendixClient, MendixClient
 from airflow_provider_mendix.api.core import Call, Host
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 USERNAME = "ana.dev@example.com"

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_mendix.api.ceiling import Ceiling
-from airflow_provider_mendix.api.sharing import REQUEST_COST, TRY_LIST_FOR, UNREADABLE, is_list_cheaper
+from airflow_provider_mendix.polling.batching import REQUEST_COST, TRY_LIST_FOR, UNREADABLE, is_list_cheaper
+from airflow_provider_mendix.polling.rate_limit import RateLimiter
 
 
 @given(per_minute=st.integers(1, 400), gaps=st.lists(st.floats(0, 20), min_size=1, max_size=500))
 def test_no_minute_sees_more_than_the_limit(per_minute, gaps):
-    ceiling, now, sent = Ceiling(per_minute), 1000.0, []
+    ceiling, now, sent = RateLimiter(per_minute), 1000.0, []
     for gap in gaps:
         now += gap
         now += ceiling.wait(now)
@@ -24,7 +24,7 @@ def test_no_minute_sees_more_than_the_limit(per_minute, gaps):
 
 @pytest.mark.parametrize(("per_minute", "at_once"), [(600, 100), (60, 10), (7, 1), (6, 1), (5, 1), (1, 1)])
 def test_a_sixth_may_go_at_once(per_minute, at_once):
-    ceiling, gone = Ceiling(per_minute), 0
+    ceiling, gone = RateLimiter(per_minute), 0
     while not ceiling.wait(1000.0):
         ceiling.take(1000.0)
         gone += 1
@@ -33,7 +33,7 @@ def test_a_sixth_may_go_at_once(per_minute, at_once):
 
 @pytest.mark.parametrize("per_minute", [1, 5, 6, 60, 600])
 def test_it_is_used_up(per_minute):
-    ceiling, now, gone = Ceiling(per_minute), 1000.0, 0
+    ceiling, now, gone = RateLimiter(per_minute), 1000.0, 0
     while now < 1600:
         now += ceiling.wait(now)
         ceiling.take(now)
@@ -42,7 +42,7 @@ def test_it_is_used_up(per_minute):
 
 
 def test_none_is_none():
-    ceiling = Ceiling(0)
+    ceiling = RateLimiter(0)
     for _ in range(10_000):
         assert ceiling.wait(0.0) == 0
         ceiling.take(0.0)

@@ -11,10 +11,10 @@ from rich.pretty import pretty_repr
 
 from airflow_provider_mendix import __version__
 from airflow_provider_mendix.api import app_repository, backups, build, deploy, deploy_v2, team_server
-from airflow_provider_mendix.api.account import Account
 from airflow_provider_mendix.api.build import DownloadUrl, Package, StartedBuild
 from airflow_provider_mendix.api.core import Endpoint, Host
-from airflow_provider_mendix.api.errors import InvalidConnectionError, InvalidInputError
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.exceptions import InvalidConnectionError, InvalidInputError
 
 TOKEN = "7LJE-token-that-nobody-may-see"
 PACKAGE_ID = "b3d14e53-2654-4534-b374-9179a69ef3cf"

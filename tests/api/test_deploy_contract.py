@@ -15,7 +15,7 @@ from airflow_provider_mendix.api.backups import Restore, Snapshot, Snapshots
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.core import Endpoint
 from airflow_provider_mendix.api.deploy import App, Environment, Settings, StartedEnvironment, StartJob
-from airflow_provider_mendix.api.errors import InvalidInputError
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 PROJECT_ID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 TEST_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c01"

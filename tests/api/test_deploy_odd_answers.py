@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_mendix.api import backups, deploy
 from airflow_provider_mendix.api.backups import Restore, Snapshot, Snapshots
 from airflow_provider_mendix.api.deploy import Environment, Settings, StartedEnvironment, StartJob
-from airflow_provider_mendix.api.errors import MalformedResponseError
+from airflow_provider_mendix.exceptions import MalformedResponseError
 
 PROJECT_ID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 ENVIRONMENT_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c02"
@@ -34,7 +34,7 @@ CREATE_RESTORE = backups.create_restore(*KEPT, SNAPSHOT_ID)
 
 LEAST = {"Mode": "Acceptance", "Status": "Running"}
 CANARY = "open-sesame-1"
-MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
+MAY_HAVE_HAPPENED = "Mendix may still have processed the request; check before sending it again."
 
 
 @pytest.mark.parametrize("call", [STOP, TRANSPORT], ids=str)

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from airflow_provider_mendix.api import backups, deploy
-from airflow_provider_mendix.api.clients import MendixClient
-from airflow_provider_mendix.api.clock import ManualClock
 from airflow_provider_mendix.api.core import Call, Endpoint
 from airflow_provider_mendix.api.deploy import Settings, StartedEnvironment
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.retry import send_patiently
+from airflow_provider_mendix.clock import ManualClock
+from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
     AlreadyStartingError,
     AppNotFoundError,
@@ -31,7 +32,6 @@ from airflow_provider_mendix.api.errors import (
     StopFailedError,
     TransportRefusedError,
 )
-from airflow_provider_mendix.api.retry import send_patiently
 
 PROJECT_ID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 ENVIRONMENT_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c02"
@@ -59,7 +59,7 @@ CREATE_RESTORE = backups.create_restore(*KEPT, SNAPSHOT_ID)
 
 READS = (APPS, APP, ENVIRONMENTS, ENVIRONMENT, PACKAGE, START_JOB, SETTINGS, SNAPSHOTS, SNAPSHOT, RESTORE)
 CHANGES = (TRANSPORT, STOP, START, SET_SETTINGS, CREATE_SNAPSHOT, CREATE_RESTORE)
-MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
+MAY_HAVE_HAPPENED = "Mendix may still have processed the request; check before sending it again."
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 
@@ -90,18 +90,18 @@ DEPLOY_REFUSALS = [
         "no package on the environment: transport one first",
     ),
     (START, 500, "app_already_has_a_starting_job", AlreadyStartingError, "Wait until that start has ended"),
-    (START, 500, "already_started", AlreadyStartedError, "Nothing is to be done"),
-    (START_JOB, 404, "no_such_startjob", StartJobNotFoundError, "Look at the environment itself"),
+    (START, 500, "already_started", AlreadyStartedError, "Nothing to do"),
+    (START_JOB, 404, "no_such_startjob", StartJobNotFoundError, "Check the environment itself"),
     (START_JOB, 500, "no_package", StartFailedError, "no package on the environment: transport one first"),
     (START_JOB, 500, "already_locked", StartFailedError, "wait for it, and start again"),
-    (START_JOB, 500, "already_started", AlreadyStartedError, "Nothing is to be done"),
+    (START_JOB, 500, "already_started", AlreadyStartedError, "Nothing to do"),
     (START_JOB, 500, "db_sync_failed", StartFailedError, "transport the previous package, restore the snapshot"),
     (START_JOB, 500, "invalid_db_structure", StartFailedError, "start with auto_sync_db=True"),
     (START_JOB, 500, "missing_constant", StartFailedError, "set it on the environment, and start again"),
     (START_JOB, 500, "insecure_admin_password", StartFailedError, "set another one, and start again"),
     (START_JOB, 500, "startup_action_failed", StartFailedError, "log in the portal tells more"),
     (START_JOB, 500, "start_failed", StartFailedError, "log in the portal tells more"),
-    (STOP, 500, "stop_failed", StopFailedError, "it may be running still"),
+    (STOP, 500, "stop_failed", StopFailedError, "it may still be running"),
     (TRANSPORT, 400, "invalid_runtime_version", TransportRefusedError, "cannot run the Mendix version"),
     (TRANSPORT, 403, "no_access", ForbiddenError, "'API Rights'"),
     (TRANSPORT, 403, "transport_not_allowed", TransportRefusedError, "'Transport Rights'"),
@@ -128,8 +128,8 @@ BACKUPS_REFUSALS = [
     ),
     (SNAPSHOTS, 500, "snapshot_listing_failed", MendixResponseError, "the portal may tell more"),
     (SNAPSHOT, 404, "not_found", NotFoundError, "no such snapshot or restore"),
-    (CREATE_SNAPSHOT, 400, "environment_busy", EnvironmentBusyError, "it passes"),
-    (CREATE_SNAPSHOT, 400, "invalid_state", EnvironmentBusyError, "it passes"),
+    (CREATE_SNAPSHOT, 400, "environment_busy", EnvironmentBusyError, "wait until it has ended"),
+    (CREATE_SNAPSHOT, 400, "invalid_state", EnvironmentBusyError, "wait until it has ended"),
     (CREATE_RESTORE, 400, "not_found", NotFoundError, "no such snapshot or restore"),
     (CREATE_RESTORE, 400, "error_not_allowed", RestoreRefusedError, "must be stopped"),
     (RESTORE, 400, "not_found", NotFoundError, "no such snapshot or restore"),
@@ -222,7 +222,9 @@ def test_a_500_with_a_code_that_nobody_knows_is_final(send, wire, call):
 
     assert type(error) is MendixResponseError
     assert error.transient is False
-    assert str(error) == f"{call}: HTTP 500 SOMETHING_NEW: The cause."
+    hint = "" if call.endpoint.repeatable else f" {MAY_HAVE_HAPPENED}"
+    assert str(error) == f"{call}: HTTP 500 SOMETHING_NEW: The cause.{hint}"
+    assert error.outcome_unknown is not call.endpoint.repeatable
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=str)

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.clients import USER_AGENT, MendixClient
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.clients import USER_AGENT, MendixClient
+from airflow_provider_mendix.client.ranges import FileHead, Part
+from airflow_provider_mendix.exceptions import (
     BuildNotSucceededError,
     DownloadError,
     InvalidRequestError,
@@ -22,7 +23,6 @@ from airflow_provider_mendix.api.errors import (
     ServiceUnavailableError,
     UnsafeLinkError,
 )
-from airflow_provider_mendix.api.files import FileHead, Part
 
 DOWNLOAD = build.download_package("calc", "b3d14e53")
 FILE = b"PK\x03\x04" + bytes(range(256)) * 9000  # a little more than two chunks

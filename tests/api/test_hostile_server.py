@@ -8,8 +8,9 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_mendix.api import build, clients
-from airflow_provider_mendix.api.errors import MalformedResponseError, MendixConnectionError, RedirectedError
+from airflow_provider_mendix.api import build
+from airflow_provider_mendix.client import clients
+from airflow_provider_mendix.exceptions import MalformedResponseError, MendixConnectionError, RedirectedError
 
 LIST = build.list_packages("calc")
 MEBIBYTE = 1024 * 1024

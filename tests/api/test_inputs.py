@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_mendix.api import app_repository, backups, build, deploy, inputs, team_server
-from airflow_provider_mendix.api.errors import InvalidInputError
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 UUID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_mendix.api import app_repository, build, team_server
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import MalformedResponseError
+from airflow_provider_mendix.exceptions import MalformedResponseError
 
 LIST = build.list_packages("calc")
 GET = build.get_package("calc", "b3d14e53", url=True)
@@ -300,7 +300,7 @@ def test_a_success_that_cannot_be_read(send, wire, answer):
     message = str(error)
     assert message.startswith("GET /api/1/apps/calc/packages/b3d14e53: HTTP 200, but the body")
     assert f"({len(answer)} bytes, application/json)" in message
-    assert "may have carried it out" not in message
+    assert "may still have processed the request" not in message
     assert "canary" not in "".join(traceback.format_exception(error))
 
 
@@ -351,4 +351,4 @@ def test_a_started_build_without_an_id(send, wire):
     with pytest.raises(MalformedResponseError, match=r"^POST /api/1/apps/calc/packages: HTTP 200") as raised:
         send(START)
 
-    assert "Mendix may have carried it out all the same" in str(raised.value)
+    assert "Mendix may still have processed the request" in str(raised.value)

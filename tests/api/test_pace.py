@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from airflow_provider_mendix.api.pace import History, next_look
-from airflow_provider_mendix.api.waits import PackageWait
-from airflow_provider_mendix.api.watch import Watch
+from airflow_provider_mendix.polling.pace import History, next_look
+from airflow_provider_mendix.waits.base import PackageWait
+from airflow_provider_mendix.waits.poll_state import Watch
 
 PHASES = PackageWait.phases
 USUAL = {"Queued": 20.0, "Building": 300.0, "Uploading": 30.0}

@@ -14,9 +14,9 @@ import pytest
 from conftest import Send
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import DownloadError, MendixConnectionError
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
 
 LIST = build.list_packages("calc")
 FILE = b"PK\x03\x04" + bytes(range(256)) * 9000

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, team_server
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
     BuildFailedError,
@@ -57,7 +57,7 @@ PATH = f"{LIST_PATH}/{PACKAGE_ID}"
 BRANCHES_PATH = "/api/1/apps/calc/branches"
 BRANCH_PATH = f"{BRANCHES_PATH}/statistical%20functions"
 REVISIONS_PATH = f"{BRANCHES_PATH}/branches%2Fdevelopment/revisions"
-MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
+MAY_HAVE_HAPPENED = "Mendix may still have processed the request; check before sending it again."
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.clients import MendixClient
-from airflow_provider_mendix.api.clock import ManualClock
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.retry import ATTEMPTS, LONGEST_PAUSE, send_patiently
+from airflow_provider_mendix.clock import ManualClock
+from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     MendixConnectionError,
     PackageNotFoundError,
     RateLimitedError,
     ServiceUnavailableError,
 )
-from airflow_provider_mendix.api.retry import ATTEMPTS, LONGEST_PAUSE, send_patiently
 
 LIST = build.list_packages("calc")
 GET = build.get_package("calc", "b3d14e53")

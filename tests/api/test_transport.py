@@ -10,9 +10,10 @@ import warnings
 
 import pytest
 
-from airflow_provider_mendix.api import build, clients
+from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client import clients
+from airflow_provider_mendix.exceptions import (
     InvalidConnectionError,
     MalformedResponseError,
     MendixConnectionError,
@@ -22,7 +23,7 @@ from airflow_provider_mendix.api.errors import (
 LIST = build.list_packages("calc")
 DELETE = build.delete_package("calc", "b3d14e53")
 START = build.start_build("calc", revision=63, version="2.5.4")
-MAY_HAVE_HAPPENED = "Mendix may have carried it out"
+MAY_HAVE_HAPPENED = "Mendix may still have processed the request"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PROXY_PASSWORD = "canary-of-the-proxy"
 

@@ -15,10 +15,11 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api import deploy_v2
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
 from airflow_provider_mendix.api.deploy_v2 import StartedUpload
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.multipart import FileForm
+from airflow_provider_mendix.exceptions import (
     DamagedFileError,
     ForbiddenError,
     InvalidInputError,
@@ -32,14 +33,13 @@ from airflow_provider_mendix.api.errors import (
     UnauthorizedError,
     UploadFailedError,
 )
-from airflow_provider_mendix.api.multipart import FileForm
-from airflow_provider_mendix.api.waits import JobWait, Outcome, wait_from_json, wait_to_json
+from airflow_provider_mendix.waits.base import JobWait, Outcome, wait_from_json, wait_to_json
 
 MIB = 1024 * 1024
 NAME = "calc_1.0.0.45.mda"
 UPLOAD = deploy_v2.upload_package("calc", NAME)
 PATH = "/api/v2/apps/calc/packages/upload"
-MAY_HAVE_HAPPENED = "Mendix may have carried it out all the same: look before it is sent again."
+MAY_HAVE_HAPPENED = "Mendix may still have processed the request; check before sending it again."
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 1000 + b"\r\n--\r\n"
 
 
@@ -347,7 +347,7 @@ def test_it_goes_by_tls_and_by_the_proxy_of_the_account(account, tls_host, bundl
 
 
 class TestJobWait:
-    wait = JobWait("calc", "j-1", "p-1", appears_by=100.0)
+    wait = JobWait("calc", "j-1", "p-1", visible_by=100.0)
 
     def test_it_asks_for_the_job(self):
         assert self.wait.call() == deploy_v2.get_job("calc", "j-1")
@@ -374,7 +374,7 @@ class TestJobWait:
         ],
     )
     def test_what_may_pass(self, error, now, forgiven):
-        assert self.wait.forgives(error, now) is forgiven
+        assert self.wait.is_retryable(error, now) is forgiven
 
     def test_it_travels_as_json(self):
         told = json.loads(json.dumps(wait_to_json(self.wait)))
@@ -383,6 +383,6 @@ class TestJobWait:
             "app_id": "calc",
             "job_id": "j-1",
             "package_id": "p-1",
-            "appears_by": 100.0,
+            "visible_by": 100.0,
         }
         assert wait_from_json(told) == self.wait

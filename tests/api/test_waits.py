@@ -8,13 +8,11 @@ import json
 import pendulum
 import pytest
 
-from airflow_provider_mendix.api.backup_waits import RestoreWait, SnapshotWait
 from airflow_provider_mendix.api.backups import Restore, Snapshot
 from airflow_provider_mendix.api.build import DownloadUrl, Package, PackageStatus
-from airflow_provider_mendix.api.clock import ManualClock
 from airflow_provider_mendix.api.deploy import Environment, StartJob
-from airflow_provider_mendix.api.environment_waits import EnvironmentWait, StartJobWait, TransportWait
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.clock import ManualClock
+from airflow_provider_mendix.exceptions import (
     BackupFailedError,
     BuildFailedError,
     EnvironmentNotFoundError,
@@ -34,7 +32,9 @@ from airflow_provider_mendix.api.errors import (
     UnexpectedEventError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.api.waits import (
+from airflow_provider_mendix.settings import MAX_RETRY_AFTER
+from airflow_provider_mendix.waits.backup import RestoreWait, SnapshotWait
+from airflow_provider_mendix.waits.base import (
     Outcome,
     PackageWait,
     failure_event,
@@ -43,7 +43,8 @@ from airflow_provider_mendix.api.waits import (
     wait_from_json,
     wait_to_json,
 )
-from airflow_provider_mendix.api.watch import LONGEST_RETRY_AFTER, Watch
+from airflow_provider_mendix.waits.environment import EnvironmentWait, StartJobWait, TransportWait
+from airflow_provider_mendix.waits.poll_state import Watch
 
 WAIT = PackageWait("calc", "b3d14e53")
 START = 1_000_000.0
@@ -154,7 +155,7 @@ class TestWaitsOnEnvironments:
     def test_what_they_ask(self, wait, target):
         assert (wait.call().endpoint.method, wait.call().target) == ("GET", target)
         assert wait.shared_call().target == target
-        assert wait.from_shared("the answer") == "the answer"
+        assert wait.extract("the answer") == "the answer"
 
     @pytest.mark.parametrize("wait", ON_ENVIRONMENTS, ids=lambda wait: type(wait).__name__)
     def test_round_trip(self, wait):
@@ -168,17 +169,17 @@ class TestWaitsOnEnvironments:
 
     @pytest.mark.parametrize("wait", ON_ENVIRONMENTS, ids=lambda wait: type(wait).__name__)
     def test_what_they_forgive(self, wait):
-        assert wait.forgives(DOWN, START)
-        assert not wait.forgives(UnauthorizedError("no"), START)
-        assert not wait.forgives(EnvironmentNotFoundError("no"), START)
-        assert not wait.forgives(StartFailedError("no"), START)
-        assert wait.forgives(PackageNotFoundError("none yet"), START + 1) is (wait is THERE)
-        assert not wait.forgives(StartJobNotFoundError("no"), START + 1)
+        assert wait.is_retryable(DOWN, START)
+        assert not wait.is_retryable(UnauthorizedError("no"), START)
+        assert not wait.is_retryable(EnvironmentNotFoundError("no"), START)
+        assert not wait.is_retryable(StartFailedError("no"), START)
+        assert wait.is_retryable(PackageNotFoundError("none yet"), START + 1) is (wait is THERE)
+        assert not wait.is_retryable(StartJobNotFoundError("no"), START + 1)
 
     @pytest.mark.parametrize("wait", [SNAPSHOT, RESTORE], ids=["snapshot", "restore"])
     def test_a_backup_may_take_a_moment_to_show(self, wait):
-        assert wait.forgives(NotFoundError("not yet"), START - 1)
-        assert not wait.forgives(NotFoundError("no"), START)
+        assert wait.is_retryable(NotFoundError("not yet"), START - 1)
+        assert not wait.is_retryable(NotFoundError("no"), START)
 
     @pytest.mark.parametrize("status", ["Stopped", "Empty", "running", "Starting", ""])
     def test_another_status_means_not_yet(self, status):
@@ -392,7 +393,7 @@ class TestFirstDelay:
         assert watch(timeout=10).first_delay(START, START + 30) == 10
 
     def test_a_clock_that_was_set_back_does_not_put_it_off_for_long(self):
-        assert watch(timeout=1e6).first_delay(START, START + 86_400) == LONGEST_RETRY_AFTER
+        assert watch(timeout=1e6).first_delay(START, START + 86_400) == MAX_RETRY_AFTER
 
 
 class TestOutage:
@@ -468,7 +469,7 @@ class TestDelay:
         assert [watched.delay(START + now) for now in (60, 70, 71, 99, 100, 500)] == [30, 30, 29, 1, 0, 0]
 
     @pytest.mark.parametrize(
-        ("retry_after", "expected"), [(None, 30), (0, 30), (10, 30), (120, 120), (10**9, LONGEST_RETRY_AFTER)]
+        ("retry_after", "expected"), [(None, 30), (0, 30), (10, 30), (120, 120), (10**9, MAX_RETRY_AFTER)]
     )
     def test_a_server_may_ask_for_patience(self, retry_after, expected):
         watched = watch(poll_interval=30)

@@ -18,9 +18,9 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.sdk.io import store as airflows_stores
 
-from airflow_provider_mendix.archive import fast_s3
-from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.archive.stores import fast_s3
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import set_connection

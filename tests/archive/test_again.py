@@ -7,7 +7,7 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.simulator.files import mda
+from airflow_provider_mendix.simulator.apis.files import mda
 
 from .conftest import SIZE, transfer
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.api.errors import DamagedFileError, DownloadError
+from airflow_provider_mendix.exceptions import DamagedFileError, DownloadError
 
 from .conftest import SIZE, transfer
 from .hosts import both, cut, flipped, with_body, with_headers

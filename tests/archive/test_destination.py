@@ -6,8 +6,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.errors import InvalidInputError
 from airflow_provider_mendix.archive.destination import FIELDS, fill, safe
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 from .conftest import transfer
 

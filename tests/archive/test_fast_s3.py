@@ -18,9 +18,8 @@ import pytest
 import trustme
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_mendix.archive import fast_s3, s3_settings
-from airflow_provider_mendix.archive.fast_s3 import FastS3Store
-from airflow_provider_mendix.archive.stores import RemoteStore, store_of
+from airflow_provider_mendix.archive.stores.base import RemoteStore, fast_s3, s3_settings, store_of
+from airflow_provider_mendix.archive.stores.fast_s3 import FastS3Store
 
 from .conftest import BOTH, MIB, SECRET_OF_S3, forget_connections, transfer
 from .wire import Wire

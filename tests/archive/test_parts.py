@@ -7,11 +7,11 @@ import hashlib
 
 import pytest
 
-from airflow_provider_mendix.api.clock import ManualClock
-from airflow_provider_mendix.api.errors import DownloadError, PackageNotFoundError
-from airflow_provider_mendix.api.files import FileHead
 from airflow_provider_mendix.archive.checksums import whole_file
-from airflow_provider_mendix.archive.patience import ENOUGH, Patience
+from airflow_provider_mendix.archive.stall_timeout import ENOUGH, Patience
+from airflow_provider_mendix.client.ranges import FileHead
+from airflow_provider_mendix.clock import ManualClock
+from airflow_provider_mendix.exceptions import DownloadError, PackageNotFoundError
 
 SHA256 = base64.b64encode(hashlib.sha256(b"file").digest()).decode()
 MD5 = base64.b64encode(hashlib.md5(b"file").digest()).decode()

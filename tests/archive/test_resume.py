@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.api.errors import DownloadError, FileChangedError
-from airflow_provider_mendix.simulator.files import mda
+from airflow_provider_mendix.exceptions import DownloadError, FileChangedError
+from airflow_provider_mendix.simulator.apis.files import mda
+from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.routes import Reply
 
 from ..conftest import KEY, USER
 from .conftest import SIZE, transfer

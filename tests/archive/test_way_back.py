@@ -13,7 +13,8 @@ import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath, TaskDeferred
 
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.archive.catalog import archived, copies
+from airflow_provider_mendix.exceptions import (
     DamagedFileError,
     InvalidInputError,
     MendixConnectionError,
@@ -21,7 +22,6 @@ from airflow_provider_mendix.api.errors import (
     NotArchivedError,
     UploadFailedError,
 )
-from airflow_provider_mendix.archive.listing import archived, copies
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.simulator import Ending
 from airflow_provider_mendix.simulator import server as simulators
@@ -163,7 +163,7 @@ class TestOnce:
         kind = fault["kind"]
         more = {name: value for name, value in fault.items() if name != "kind"}
         platform.faults.add(kind, on="upload_package", **more)
-        with pytest.raises(MendixError, match=f"may have carried it out .* named {NAME} with 3145728 bytes"):
+        with pytest.raises(MendixError, match=f"may still have processed .* named {NAME} with 3145728 bytes"):
             upload(local_lost).execute(context)
         (package_id,) = platform.packages
         context["ti"].try_number = try_number

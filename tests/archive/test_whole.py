@@ -7,13 +7,13 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.exceptions import (
     DownloadError,
     PackageNotFoundError,
     PackageNotReadyError,
 )
-from airflow_provider_mendix.simulator.packages import SUCCEEDED
-from airflow_provider_mendix.simulator.routes import json_reply
+from airflow_provider_mendix.simulator.apis.routes import json_reply
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED
 
 from ..conftest import KEY
 from .conftest import BOTH, MIB, SIZE, Place, transfer

@@ -10,10 +10,10 @@ import zipfile
 
 import pytest
 
-from airflow_provider_mendix.api.errors import DamagedFileError, UnverifiableFileError
-from airflow_provider_mendix.archive.deep import DeepCheck
-from airflow_provider_mendix.archive.tally import KEPT, Tally
-from airflow_provider_mendix.archive.zips import Directory, NoZipError, read_directory
+from airflow_provider_mendix.archive.deep_check import DeepCheck
+from airflow_provider_mendix.archive.stream_digest import KEPT, StreamDigest
+from airflow_provider_mendix.archive.zip_structure import Directory, NoZipError, read_directory
+from airflow_provider_mendix.exceptions import DamagedFileError, UnverifiableFileError
 
 from .conftest import MIB
 
@@ -46,8 +46,8 @@ def make(
     return bytes(buffer.content) if stream else buffer.getvalue()
 
 
-def taken(content: bytes, size: int = MIB) -> Tally:
-    tally = Tally()
+def taken(content: bytes, size: int = MIB) -> StreamDigest:
+    tally = StreamDigest()
     for piece in pieces(content, size):
         tally.add(piece)
     return tally

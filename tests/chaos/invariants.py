@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY, Marker
+from airflow_provider_mendix.builds.marker import Marker
+from airflow_provider_mendix.settings import MAX_CLOCK_SKEW
 
 from .world import World
 
@@ -93,4 +94,4 @@ def _has_marker(world: World, package_id: str) -> bool:
 
 def _is_before_the_run(world: World, package_id: str) -> bool:
     """Tell whether a package looks older than the DAG run, as it does after a Clear that moved its start."""
-    return world.platform.packages[package_id].created_at < world.began_at - CLOCKS_DIFFER_BY
+    return world.platform.packages[package_id].created_at < world.began_at - MAX_CLOCK_SKEW

@@ -7,9 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from airflow_provider_mendix.builds import VISIBLE_WITHIN
-from airflow_provider_mendix.intents import CLOCKS_DIFFER_BY
-from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 READS = ("list_packages", "get_package")
 
@@ -115,9 +114,9 @@ def schedule(seed: int) -> Schedule:
         retries=retries,
         description=_description(chance),
         on_clear="reattach" if chance.random() < 0.3 else "rebuild",
-        visible_after=chance.choice((0.0, 0.0, 0.0, 5.0, 20.0, 40.0, VISIBLE_WITHIN)),
+        visible_after=chance.choice((0.0, 0.0, 0.0, 5.0, 20.0, 40.0, VISIBILITY_TIMEOUT)),
         visible_on=chance.choice(("list_packages", "list_packages", "GET")),
-        scheduler_ahead=chance.choice((0.0, 0.0, -CLOCKS_DIFFER_BY, CLOCKS_DIFFER_BY, chance.uniform(-600, 600))),
+        scheduler_ahead=chance.choice((0.0, 0.0, -MAX_CLOCK_SKEW, MAX_CLOCK_SKEW, chance.uniform(-600, 600))),
         pauses=_some(chance, (0.0, 1.0, 30.0, 300.0, 400.0, 1500.0), at_most=3) or (300.0,),
         clears=clears,
         clears_finished_runs=chance.random() < 0.7,
@@ -135,8 +134,8 @@ def _two_workers(seed: int, chance: random.Random) -> Schedule:
         waits=chance.choices(("on the worker", "deferred", "not at all"), (3, 2, 3))[0],
         retries=chance.choice((1, 2, 3)),
         description=_description(chance),
-        visible_after=chance.choice((0.0, 0.0, 0.0, 20.0, VISIBLE_WITHIN)),
-        scheduler_ahead=chance.uniform(-CLOCKS_DIFFER_BY, CLOCKS_DIFFER_BY),
+        visible_after=chance.choice((0.0, 0.0, 0.0, 20.0, VISIBILITY_TIMEOUT)),
+        scheduler_ahead=chance.uniform(-MAX_CLOCK_SKEW, MAX_CLOCK_SKEW),
         endings=_endings(chance) if chance.random() < 0.3 else (),
         troubles=tuple(_on_start(chance) for _ in range(chance.choice((0, 0, 1, 2)))),
         jumps=_jumps(chance),
@@ -225,7 +224,7 @@ def _jumps(chance: random.Random) -> tuple[Jump, ...]:
     jumps = []
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
         ahead = chance.random() < 0.6
-        seconds = chance.uniform(60, 900) if ahead else -chance.uniform(1, CLOCKS_DIFFER_BY)
+        seconds = chance.uniform(60, 900) if ahead else -chance.uniform(1, MAX_CLOCK_SKEW)
         jumps.append(Jump(chance.randint(1, 40), round(seconds)))
     return tuple(jumps)
 

@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from airflow_provider_mendix.builds import VISIBLE_WITHIN
+from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.simulator.server import Server
 
 from .invariants import check
@@ -18,7 +18,7 @@ from .world import World
 POINTS = 12
 
 
-@pytest.mark.parametrize("visible_after", [0.0, VISIBLE_WITHIN])
+@pytest.mark.parametrize("visible_after", [0.0, VISIBILITY_TIMEOUT])
 @pytest.mark.parametrize("waits", get_args(Mode))
 @pytest.mark.parametrize("where", get_args(Where))
 def test_a_crash_costs_no_build(where: Where, waits: Mode, visible_after: float, loopback: Server) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_mendix.simulator.packages import Ending
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from .invariants import check
 from .schedule import Crash, Jump, Schedule, Trouble

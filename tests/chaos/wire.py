@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_mendix.api.clock import ManualClock
-from airflow_provider_mendix.intents import Marker
-from airflow_provider_mendix.simulator import routes
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.platform import Platform, Reply, Request
+from airflow_provider_mendix.builds.marker import Marker
+from airflow_provider_mendix.clock import ManualClock
+from airflow_provider_mendix.simulator.apis import routes
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform, Reply, Request
 
 from ..conftest import KEY, USER
 from .schedule import Schedule, Where
@@ -62,9 +62,9 @@ class AirflowClock:
     def ticks(self) -> float:
         return self.wire.time.now()
 
-    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
-        if bell is not None and (bell.is_set() or math.isinf(seconds)):
-            await bell.wait()
+    async def pause(self, seconds: float, wakeup: asyncio.Event | None = None) -> None:
+        if wakeup is not None and (wakeup.is_set() or math.isinf(seconds)):
+            await wakeup.wait()
             return
         self.sleep(seconds)
         await asyncio.sleep(0)

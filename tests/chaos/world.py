@@ -17,15 +17,14 @@ import pytest
 import requests_mock
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_mendix.api.errors import MendixError
-from airflow_provider_mendix.builds import VISIBLE_WITHIN
-from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.intents import Marker
+from airflow_provider_mendix.builds.marker import Marker
+from airflow_provider_mendix.clock import use_clock
+from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.operators.package import EXTRA_PACKAGES_KEY, MendixStartBuildOperator
+from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waiting import MendixWaitingOperator
 
 from ..conftest import USER, TaskInstance, set_connection
 from .schedule import Schedule
@@ -70,9 +69,11 @@ class World(Wire):
         world = cls(schedule, server)
         before = random.getstate()
         random.seed(schedule.seed)  # the pauses between attempts are random
-        with pytest.MonkeyPatch.context() as patch, requests_mock.Mocker(real_http=True) as mocker:
-            for waiting in (MendixHook, MendixWaitingOperator, MendixWaitTrigger):
-                patch.setattr(waiting, "clock", world.clock)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            requests_mock.Mocker(real_http=True) as mocker,
+            use_clock(world.clock),
+        ):
             for user, conn_id in CONNECTIONS.items():
                 # Without certificates to load, a trigger starts faster.
                 set_connection(patch, conn_id, host=server.api_url, login=user, extra={"verify": False})
@@ -180,7 +181,7 @@ class World(Wire):
         if error.transient and self.asked[user] == "get_package":
             self.wrong.append(f"A passing trouble ended the wait: {error!r}")
         looked_for = self.time.now() - self.posted_at.get(user, self.time.now())
-        if "appeared within" in str(error) and looked_for < VISIBLE_WITHIN:
+        if "appeared within" in str(error) and looked_for < VISIBILITY_TIMEOUT:
             self.wrong.append(f"A build in doubt was looked for only {looked_for:.0f} s: {error!r}")
 
     def _run(self, ti: TaskInstance, user: str, changes: dict[str, Any]) -> str:

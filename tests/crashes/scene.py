@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending, StoredPackage
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage
 
 from ..system.scene import Scene
 from .stack import CrashStack

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from ..conftest import KEY
 from .conftest import ROOT

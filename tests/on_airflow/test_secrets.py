@@ -17,10 +17,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.simulator.injector import KINDS, ActiveFault
+from airflow_provider_mendix.simulator.faults.registry import KINDS, ActiveFault
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.packages import Timeline
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import Timeline
 
 from ..conftest import KEY, USER, set_connection
 from ..secrets_search import RememberingPlatform, Search, Secret

@@ -10,10 +10,11 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_mendix.api.waits import PackageWait, wait_to_json
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.triggers import polling
+from airflow_provider_mendix.clock import SystemClock, use_clock
+from airflow_provider_mendix.polling import poller as polling
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waits.base import PackageWait, wait_to_json
 
 
 class SteppedClock:
@@ -33,11 +34,11 @@ class SteppedClock:
     def sleep(self, seconds):
         self.time += seconds
 
-    async def pause(self, seconds, bell=None):
+    async def pause(self, seconds, wakeup=None):
         timer = asyncio.get_running_loop().create_future()
         entry = (self.time + seconds, timer)
         self.timers.append(entry)
-        ringing = asyncio.ensure_future(bell.wait()) if bell else None
+        ringing = asyncio.ensure_future(wakeup.wait()) if wakeup else None
         self.asleep += 1
         try:
             await asyncio.wait({timer, ringing} - {None}, return_when=asyncio.FIRST_COMPLETED)
@@ -188,10 +189,15 @@ async def event_of(trigger):
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = SteppedClock()
-    monkeypatch.setattr(MendixWaitTrigger, "clock", clock)
-    return clock
+def clock():
+    with use_clock(SteppedClock()) as clock:
+        yield clock
+
+
+@pytest.fixture
+def system_clock():
+    with use_clock(SystemClock()) as clock:
+        yield clock
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,13 @@ import threading
 
 import pytest
 
-from airflow_provider_mendix.api.clock import SystemClock
-from airflow_provider_mendix.api.waits import PackageWait, wait_from_json
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.polling import poller as polling
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.triggers import polling
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.triggers import wait as triggers_wait
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waits.base import PackageWait, wait_from_json
 
 from ..conftest import KEY, USER, set_connection
 from .conftest import event_of
@@ -184,7 +183,7 @@ def broken(part, package_id, app_id):
 
 @pytest.mark.parametrize("app_id", ["shop", "alone"])
 @pytest.mark.parametrize(
-    "part", ["group", "subject", "call", "shared_call", "from_shared", "judge", "forgives", "can_ask_alone"]
+    "part", ["group", "subject", "call", "shared_call", "extract", "judge", "is_retryable", "has_single_call"]
 )
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_first):
@@ -200,7 +199,7 @@ def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_f
     ended = crowd.run(*triggers)
     bad = ended.pop(0 if is_first else 4)
     assert [event["ended"] for event in ended] == ["success"] * 4
-    if part in ("group", "subject", "judge", {"shop": "from_shared", "alone": "call"}[app_id]):
+    if part in ("group", "subject", "judge", {"shop": "extract", "alone": "call"}[app_id]):
         assert bad is ERROR
     else:
         assert bad["ended"] == "success"
@@ -279,12 +278,11 @@ def test_each_connection_has_a_poller_of_its_own(crowd, server, monkeypatch):
     assert nowhere["error"]["type"] == "InvalidConnectionError"
 
 
-def test_in_real_time(monkeypatch):
+def test_in_real_time(system_clock, monkeypatch):
     platform = Platform()
     platform.add_account(USER, KEY)
     platform.add_app("shop")
     platform.timeline = Timeline.of(seconds=0.5)
-    monkeypatch.setattr(MendixWaitTrigger, "clock", SystemClock())
 
     async def crowd_of(count):
         now = platform.clock.now()

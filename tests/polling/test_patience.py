@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from airflow_provider_mendix.simulator.packages import Ending
-from airflow_provider_mendix.simulator.routes import Reply
-from airflow_provider_mendix.triggers import line
+from airflow_provider_mendix import settings
+from airflow_provider_mendix.polling import shared_client as line
+from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from ..conftest import USER, set_connection
 
@@ -186,13 +187,13 @@ class TestCeiling:
 
     def test_it_is_sixty_unless_somebody_says_otherwise(self, ceiling, caplog, monkeypatch):
         monkeypatch.delenv("AIRFLOW__MENDIX__REQUESTS_PER_MINUTE")
-        assert line.requests_per_minute() == 60
+        assert settings.requests_per_minute() == 60
         ceiling(120)
-        assert line.requests_per_minute() == 120
+        assert settings.requests_per_minute() == 120
         for rubbish in ("many", "-1", "1.5", ""):
             ceiling(rubbish)
-            assert line.requests_per_minute() == 60
-        assert "is no number" in caplog.text
+            assert settings.requests_per_minute() == 60
+        assert "is not a number" in caplog.text
 
 
 def test_who_is_behind_requests_that_hang_ends_ten_seconds_after_its_deadline(crowd):

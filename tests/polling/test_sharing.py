@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api.revisions import RepositoryBranch
-from airflow_provider_mendix.api.waits import PackageWait, RevisionWait, RoomWait
-from airflow_provider_mendix.simulator.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.routes import Reply
+from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, RevisionWait
 
 from ..conftest import use_token
 
@@ -138,7 +138,7 @@ def test_a_long_list_is_left_alone(crowd, platform):
 
 
 def test_waits_for_room_and_for_packages_share_the_list(crowd):
-    rooms = [crowd.trigger("", wait=RoomWait("shop", most)) for most in (1, 2)]
+    rooms = [crowd.trigger("", wait=BuildCapacityWait("shop", most)) for most in (1, 2)]
     packages = [crowd.trigger(crowd.build()) for _ in range(3)]
     assert succeeded(crowd.run(*rooms, *packages))
     assert (crowd.requests("list"), crowd.requests("single")) == (9, 0)

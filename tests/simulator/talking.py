@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_mendix.api.clock import ManualClock
+from airflow_provider_mendix.clock import ManualClock
 from airflow_provider_mendix.simulator import Options, Platform, Reply, Request
 
 USER, KEY = "ana@example.com", "s3cr3t-key-of-ana"

@@ -11,13 +11,14 @@ import requests
 import requests_mock
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import DownloadError, MendixConnectionError
-from airflow_provider_mendix.simulator import Ending, InvalidFaultError, Options, Server, install, routes
-from airflow_provider_mendix.simulator.faults import BadGateway, RateLimited
-from airflow_provider_mendix.simulator.injector import KINDS
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
+from airflow_provider_mendix.simulator import Ending, InvalidFaultError, Options, Server, install
+from airflow_provider_mendix.simulator.apis import routes
+from airflow_provider_mendix.simulator.faults.catalog import BadGateway, RateLimited
+from airflow_provider_mendix.simulator.faults.registry import KINDS
 
 from .talking import AUTH, KEY, PROJECT, START, USER
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mendix.simulator import DeploymentTimeline
-from airflow_provider_mendix.simulator.environments import BACKUP_CODES, RESTORE_CODES
+from airflow_provider_mendix.simulator.state.environments import BACKUP_CODES, RESTORE_CODES
 
 from .deploying import Deployer, read
 from .talking import PROJECT, USER, Talk

@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from airflow_provider_mendix.api import backups, deploy
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import EnvironmentBusyError, EnvironmentNotFoundError, StartFailedError
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.exceptions import EnvironmentBusyError, EnvironmentNotFoundError, StartFailedError
 from airflow_provider_mendix.simulator import DeploymentTimeline, Ending, InvalidEnvironmentError, Server
-from airflow_provider_mendix.simulator.environments import START_CODES, TRANSPORT_CODES
+from airflow_provider_mendix.simulator.state.environments import START_CODES, TRANSPORT_CODES
 
 from .deploying import ENVIRONMENTS, Deployer, read
 from .talking import AUTH, KEY, PROJECT, USER, Talk

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import AsyncMendixClient, MendixClient
 from airflow_provider_mendix.api.core import Call, Host
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
+from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     DownloadError,
     InvalidRequestError,
@@ -29,7 +29,7 @@ from airflow_provider_mendix.api.errors import (
     ServiceUnavailableError,
 )
 from airflow_provider_mendix.simulator import Server
-from airflow_provider_mendix.simulator.injector import KINDS
+from airflow_provider_mendix.simulator.faults.registry import KINDS
 
 from .talking import KEY, USER, Talk
 
@@ -153,7 +153,7 @@ def test_connection_reset(talk, faults, send):
 def test_reply_lost(talk, faults, send):
     faults.add("reply_lost", on="start_build")
     assert send(LIST) == []
-    with pytest.raises(MendixConnectionError, match="look before it is sent again"):
+    with pytest.raises(MendixConnectionError, match="check before sending it again"):
         send(START)
     assert len(send(LIST)) == 1
     assert [(entry.status, entry.faults) for entry in talk.platform.journal] == [

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.core import Endpoint
 from airflow_provider_mendix.simulator import Ending
-from airflow_provider_mendix.simulator.routes import unserved
+from airflow_provider_mendix.simulator.apis.routes import unserved
 
 from .talking import AUTH, KEY, START, USER
 

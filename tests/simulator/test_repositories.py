@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mendix.simulator.repositories import InvalidBranchError
+from airflow_provider_mendix.simulator.state.repositories import InvalidBranchError
 
 from .talking import AUTH, PROJECT, TOKEN, TOKEN_AUTH, Talk
 

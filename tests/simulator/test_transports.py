@@ -11,10 +11,10 @@ import requests
 import requests_mock
 
 from airflow_provider_mendix.api import app_repository, build, deploy, team_server
-from airflow_provider_mendix.api.account import Account
-from airflow_provider_mendix.api.clients import MendixClient
 from airflow_provider_mendix.api.core import Host
-from airflow_provider_mendix.api.errors import (
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.exceptions import (
     BranchNotFoundError,
     BuildNotSucceededError,
     MendixResponseError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_mendix.api.errors import DownloadError
+from airflow_provider_mendix.exceptions import DownloadError
 
 from ..archive.conftest import MIB, transfer
 from ..archive.hosts import cut

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.packages import Ending
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import Ending
 
 from ..secrets_search import Secret
 from .deploying import DeployScene

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Self
 
-from airflow_provider_mendix.simulator.environments import DeploymentTimeline, StoredEnvironment
-from airflow_provider_mendix.simulator.injector import ActiveFault
+from airflow_provider_mendix.simulator.faults.registry import ActiveFault
 from airflow_provider_mendix.simulator.journal import Entry
-from airflow_provider_mendix.simulator.packages import Timeline
+from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline, StoredEnvironment
+from airflow_provider_mendix.simulator.state.packages import Timeline
 
 from .scene import Scene
 from .stack import AirflowStack

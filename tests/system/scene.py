@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
-from airflow_provider_mendix.simulator.packages import SUCCEEDED, Ending, StoredPackage, Timeline
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage, Timeline
 
 from ..conftest import USER
 from ..secrets_search import RememberingPlatform, Secret

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_mendix.simulator.packages import Timeline
-from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.packages import Timeline
+from airflow_provider_mendix.simulator.state.platform import Platform
 
 from ..conftest import KEY, TOKEN, USER
 from ..on_airflow.conftest import ROOT, AirflowCommand

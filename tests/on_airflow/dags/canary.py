@@ -12,13 +12,11 @@ from airflow.sdk import DAG, BaseHook, BaseOperator, task
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mendix.api.clock import SystemClock
+from airflow_provider_mendix.clock import SystemClock, use_clock
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixDeletePackageOperator, MendixStartBuildOperator
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
-from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waiting import MendixWaitingOperator
 
 PLAN = json.loads(os.environ.get("CANARY_PLAN", "{}"))
 PLANTED = os.environ.get("CANARY_PLANTED", "")
@@ -33,12 +31,11 @@ class HurriedClock(SystemClock):
     def ticks(self) -> float:
         return super().ticks() * 50
 
-    async def pause(self, seconds: float, bell: asyncio.Event | None = None) -> None:
-        await super().pause(seconds / 50, bell)
+    async def pause(self, seconds: float, wakeup: asyncio.Event | None = None) -> None:
+        await super().pause(seconds / 50, wakeup)
 
 
-for waiting in (MendixHook, MendixWaitingOperator, MendixPackageSensor, MendixWaitTrigger):
-    waiting.clock = HurriedClock()
+use_clock(HurriedClock()).__enter__()
 
 # In `airflow dags test`, a trigger can read no connection from the database for want of this method.
 if not hasattr(InProcessSupervisorComms, "asend"):

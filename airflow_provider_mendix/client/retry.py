@@ -1,0 +1,52 @@
+"""When one call is sent again: only if repeating it is harmless, and only if that may help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.exceptions import MendixError
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+LONGEST_PAUSE = 60.0
+
+_backoff = tenacity.wait_random_exponential(multiplier=1, max=20)
+
+
+def send_patiently(send: Callable[[Call[T]], T], call: Call[T], clock: Clock) -> T:
+    """Send a call, and send it again after a passing trouble.
+
+    A server that asks for more patience than ``LONGEST_PAUSE`` seconds gets its error raised instead: the task's
+    own retries are better at waiting that long.
+
+    :raises MendixError: the last error, as it was.
+    """
+
+    def may_help(error: BaseException) -> bool:
+        return (
+            call.endpoint.repeatable
+            and isinstance(error, MendixError)
+            and error.transient
+            and (error.retry_after or 0) <= LONGEST_PAUSE
+        )
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(may_help),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=_pause,
+        sleep=clock.sleep,
+        reraise=True,
+    )
+    return retrying(send, call)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, MendixError) else None
+    return max(asked or 0.0, _backoff(state))

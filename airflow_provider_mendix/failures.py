@@ -1,0 +1,50 @@
+"""Fail a task at once where a retry cannot help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_mendix import exceptions
+from airflow_provider_mendix.exceptions import MendixError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, ExceptionRetryPolicy
+
+__all__ = ["fail_without_retry", "mendix_retry_policy"]
+
+
+@contextmanager
+def fail_without_retry(operator: BaseOperator, *also: type[MendixError]) -> Iterator[None]:
+    """Raise ``AirflowFailException`` for a final error, unless the task has a retry policy of its own.
+
+    Airflow does not ask a retry policy about ``AirflowFailException``, and has no retry policies below 3.3.
+
+    :param also: errors that are final for this operator only.
+    """
+    try:
+        yield
+    except MendixError as error:
+        is_final = error.final or isinstance(error, also)
+        if not is_final or getattr(operator, "retry_policy", None) is not None:
+            raise
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+def mendix_retry_policy() -> ExceptionRetryPolicy:
+    """Return a retry policy for Airflow 3.3 and newer: final errors fail at once, others use the task's settings.
+
+    The operators of this provider behave so by themselves. Use the policy as the basis of your own.
+    """
+    from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+    kinds = (getattr(exceptions, name) for name in exceptions.__all__)
+    final: list[type[BaseException] | str] = [
+        f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if getattr(kind, "final", False)
+    ]
+    return ExceptionRetryPolicy(
+        rules=[RetryRule(exception=final, action=RetryAction.FAIL, reason="A retry cannot fix this error.")]
+    )

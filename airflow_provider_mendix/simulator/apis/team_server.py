@@ -1,0 +1,92 @@
+"""The Team Server API: branches of SVN apps and their newest revisions.
+
+The messages are our own; Mendix's codes and HTTP statuses are the contract. That Git apps and Free Apps are not
+served is documented or follows from revisions being numbers; how they are refused is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mendix.api import team_server
+from airflow_provider_mendix.simulator.apis.deploy import find_app
+from airflow_provider_mendix.simulator.apis.routes import RefusedError, Reply, Request, json_reply, serves
+from airflow_provider_mendix.simulator.state.packages import App
+from airflow_provider_mendix.simulator.state.repositories import PREFIX, Commit
+
+if TYPE_CHECKING:
+    from airflow_provider_mendix.simulator.state.platform import Platform
+
+_MOST_REVISIONS = 20
+
+
+@serves(team_server.LIST_BRANCHES)
+def list_branches(platform: Platform, request: Request, app_id: str) -> Reply:
+    app = _find_app(platform, app_id)
+    return json_reply([_shown_branch(platform, app, name) for name in platform.repositories[app_id].branches])
+
+
+@serves(team_server.GET_BRANCH)
+def get_branch(platform: Platform, request: Request, app_id: str, branch: str) -> Reply:
+    app = _find_app(platform, app_id)
+    return json_reply(_shown_branch(platform, app, _find_branch(platform, app, branch)))
+
+
+@serves(team_server.LIST_REVISIONS)
+def list_revisions(platform: Platform, request: Request, app_id: str, branch: str) -> Reply:
+    app = _find_app(platform, app_id)
+    commits = platform.repositories[app_id].branches[_find_branch(platform, app, branch)]
+    return json_reply([_shown_revision(commit) for commit in commits[-_MOST_REVISIONS:]])
+
+
+def _find_app(platform: Platform, app_id: str) -> App:
+    app = find_app(platform, app_id)
+    if app.repository == "svn" and not app.free:
+        return app
+    if platform.options.team_server_refusal == "NO_ACCESS":
+        raise RefusedError(403, "NO_ACCESS", f"The Team Server API does not serve app {app_id}.")
+    raise RefusedError(404, "APP_NOT_FOUND", f"No app {app_id} is known to the Team Server API.")
+
+
+def _find_branch(platform: Platform, app: App, branch: str) -> str:
+    """Give the name by which the repository keeps a branch."""
+    repository = platform.repositories[app.app_id]
+    prefix = PREFIX if platform.options.team_server_branch_names == "prefixed" else ""
+    spelled = {name if name == repository.main_line else prefix + name: name for name in repository.branches}
+    if branch not in spelled:
+        raise RefusedError(404, "BRANCH_NOT_FOUND", f"This app has no branch with the name '{branch}'.")
+    return spelled[branch]
+
+
+def _shown_branch(platform: Platform, app: App, name: str) -> dict[str, Any]:
+    latest = platform.repositories[app.app_id].branches[name][-1]
+    shown: dict[str, Any] = {"Name": name, "LatestRevisionNumber": int(latest.id)}
+    if latest.mendix_version is not None:
+        shown["LatestRevisionMendixVersion"] = _three_parts(latest.mendix_version)
+    shown["DisplayName"] = app.line(name)
+    built = [
+        package
+        for package in platform.packages.values()
+        if package.app_id == app.app_id and package.line == app.line(name)
+    ]
+    if built and platform.options.tagged_versions:
+        shown["LatestTaggedVersion"] = max(built, key=lambda package: package.created_at).version
+    return shown
+
+
+def _shown_revision(commit: Commit) -> dict[str, Any]:
+    shown: dict[str, Any] = (
+        {} if commit.mendix_version is None else {"MendixVersion": _three_parts(commit.mendix_version)}
+    )
+    return {
+        **shown,
+        "CommitMessage": commit.message,
+        "Date": int(commit.date * 1000),
+        "Number": int(commit.id),
+        "Author": commit.author,
+    }
+
+
+def _three_parts(mendix_version: str) -> str:
+    """Leave out the build number, which the documentation's samples of this API do not have."""
+    return ".".join(mendix_version.split(".")[:3])
