@@ -128,7 +128,7 @@ def _revision(hook: MendixHook, intent: Intent, rules: Rules) -> tuple[str, str 
         return newest.revision, newest.branch
     if intent.branch is None or not rules.check_revision:
         return intent.revision, intent.branch
-    has_token = bool(hook.get_conn().account.personal_access_token)
+    has_token = hook.has_token
     if not has_token and not intent.revision.isdigit():
         log.info(
             "It is not checked whether revision %s is on branch %s: for Git apps that takes a personal access"

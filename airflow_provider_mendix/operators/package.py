@@ -241,7 +241,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def _keep_project_id(self, hook: MendixHook, context: Context) -> None:
         """The link to the portal needs the app's UUID; a release must not fail, nor wait, for want of a link."""
         try:
-            project_id = hook.get_conn().send(deploy.get_app(self.app_id)).project_id
+            project_id = hook.send_once(deploy.get_app(self.app_id)).project_id
         except MendixError as error:
             self.log.info("No link to the portal: %s", error)
             return

@@ -53,7 +53,7 @@ def look(hook: MendixHook, watch: Watch, clock: Clock) -> Outcome:
     :raises MendixError: if the wait is over, and badly.
     """
     try:
-        answer: Any = hook.get_conn().send(watch.wait.call())
+        answer: Any = hook.send_once(watch.wait.call())
     except MendixError as error:
         answer = error
     outcome = watch.observe(answer, clock.now())
