@@ -85,8 +85,6 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param wait_for_completion: wait until the package is ``Succeeded``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks at the package, at least 5.
-    :param max_poll_interval: if given, looks come close together only towards the usual end of a build, and
-        are so many seconds apart at most; ``poll_interval`` is the least then.
     :param timeout: seconds to wait for the package at most. There is no call that cancels a build: after a
         time-out it goes on in Mendix.
     :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
