@@ -46,7 +46,6 @@ bench: $(READY)  ## Measure what waiting and parsing cost, beside other provider
 	@$(BIN)/uv pip install -q --python .bench/venv/bin/python -r benchmarks/requirements.txt
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.waits $(ARGS)
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.parsing
-	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.pace
 
 check: $(READY)  ## Lint, types, and the packaged wheel
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

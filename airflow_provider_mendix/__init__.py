@@ -64,9 +64,9 @@ def get_provider_info() -> dict[str, object]:
                 "options": {
                     "instance_name": {
                         "description": (
-                            "Name of this Airflow installation. It is part of the marker by which a task finds its"
-                            " own builds: installations that build the same apps need different names. Default:"
-                            " [api] base_url."
+                            "Name of this Airflow installation, part of the marker by which a task finds its own"
+                            " builds. Installations that build the same apps need different names. Default: [api]"
+                            " base_url."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -75,9 +75,9 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "requests_per_minute": {
                         "description": (
-                            "How many requests a minute the triggers of one connection send at most, in each"
-                            " triggerer process; 0 for no ceiling. Where waits would need more, Mendix is asked"
-                            " less often than every poll interval."
+                            "The most requests per minute that the triggers of one connection send, in each"
+                            " triggerer process; 0 for no limit. Waits that would need more are polled less often"
+                            " than every poll interval."
                         ),
                         "version_added": "0.1.0",
                         "type": "integer",
@@ -117,7 +117,7 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "timeout": {
                         "label": "Timeout (seconds)",
-                        "description": "How long one whole answer may take. Default 60.",
+                        "description": "How long one whole response may take. Default 60.",
                         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 3600},
                     },
                     "verify": {

@@ -131,12 +131,12 @@ def test_ids_are_asked_for_once(hook, platform):
 def test_pages_are_asked_for_when_they_are_needed(hook, platform, clock):
     put(platform)
     platform.deployment = DeploymentTimeline(backing_up=0)
-    for _ in range(2 * backups.LARGEST_PAGE + 1):
+    for _ in range(2 * backups.MAX_PAGE_SIZE + 1):
         hook.create_snapshot("shop", "Test")
     seen = hook.list_snapshots("shop", "Test")
     next(seen)
     assert len(platform.journal.requests("GET", "/snapshots")) == 1
-    assert len({one.snapshot_id for one in seen}) == 2 * backups.LARGEST_PAGE
+    assert len({one.snapshot_id for one in seen}) == 2 * backups.MAX_PAGE_SIZE
     assert [request.query["offset"] for request in platform.journal.requests("GET", "/snapshots")] == [
         "0",
         "100",

@@ -10,7 +10,7 @@ import pytest
 import requests_mock
 
 from airflow_provider_mendix import __version__
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.api.deploy import DEPLOY_API
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
@@ -366,7 +366,7 @@ def known(request, platform, server, monkeypatch):
 def test_every_endpoint_that_knows_branches_as_a_method(known, platform):
     hook = MendixHook()
     main_line = platform.repositories["shop"].main_line
-    if hook.get_conn().account.personal_access_token:
+    if hook.has_token:
         project_id = hook.project_id("shop")
         assert hook.get_repository(project_id).type == platform.apps["shop"].repository
         (branch,) = hook.list_repository_branches(project_id)
@@ -402,7 +402,7 @@ class TestLatestRevision:
         found = MendixHook().latest_revision("shop", asked.format(name))
         assert (found.branch, found.revision) == (f"branches/{name}", newest)
 
-    def test_a_missing_branch_is_told_with_those_that_there_are(self, known, platform):
+    def test_a_missing_branch_is_reported_with_the_existing_ones(self, known, platform):
         platform.push("shop", branch="next")
         main_line = platform.repositories["shop"].main_line
         with pytest.raises(BranchNotFoundError) as missing:
@@ -484,7 +484,7 @@ class TestFindRevision:
     def test_a_short_hash_of_two_commits_is_refused(self, digits, token, history):
         first, second = digits + "b" * (40 - len(digits)), digits + "c" * (40 - len(digits))
         history(*git_ids(20), first, second)
-        with pytest.raises(InvalidInputError, match=f"short for more than one .*{first}, {second}.*more of its"):
+        with pytest.raises(InvalidInputError, match=f"fits more than one .*{first}, {second}.*more of its"):
             MendixHook().find_revision("shop", "main", digits)
         assert MendixHook().find_revision("shop", "main", f"{digits}c").revision == second
 
@@ -524,7 +524,7 @@ class TestFindRevision:
         for _ in range(25):
             platform.push("shop")
         assert MendixHook().find_revision("shop", "trunk", 7).revision == "7"
-        with pytest.raises(RevisionNotFoundError, match="newest 20, and the Team Server shows no more"):
+        with pytest.raises(RevisionNotFoundError, match="newest 20, and the Team Server API returns no more"):
             MendixHook().find_revision("shop", "trunk", 6)
 
     def test_one_that_there_never_was(self, known):

@@ -161,20 +161,3 @@ def test_the_defaults_are_the_documented_ones():
 def test_looking_more_often_than_every_five_seconds_is_refused():
     with pytest.raises(ValueError, match="poke_interval must be at least 5 seconds"):
         MendixPackageSensor(task_id="wait", app_id="shop", package_id="p", poke_interval=1)
-
-
-def test_a_longest_interval_goes_along_with_the_trigger(server, build, context):
-    package_id = build(Ending.STUCK_BUILDING)
-    sensor = MendixPackageSensor(
-        task_id="wait",
-        app_id="shop",
-        package_id=package_id,
-        deferrable=True,
-        poke_interval=5,
-        max_poke_interval=60,
-    )
-    with pytest.raises(TaskDeferred) as deferred:
-        sensor.execute(context)
-
-    arguments = deferred.value.trigger.serialize()[1]
-    assert (arguments["poll_interval"], arguments["max_poll_interval"]) == (5, 60)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -337,26 +336,3 @@ class TestTrigger:
     def test_says_that_it_cannot_read_its_wait(self, clock):
         event = run_trigger(self.trigger(clock, wait={"type": "FutureWait"}))
         assert event["error"]["type"] == "UnexpectedEventError"
-
-
-def test_a_longest_interval_goes_along_with_the_trigger(context):
-    with pytest.raises(TaskDeferred) as deferred:
-        start_build(deferrable=True, poll_interval=5, max_poll_interval=timedelta(minutes=1)).execute(context)
-
-    arguments = deferred.value.trigger.serialize()[1]
-    assert (arguments["poll_interval"], arguments["max_poll_interval"]) == (5, 60)
-
-
-def test_on_the_worker_looks_come_later_the_longer_it_takes(platform, context):
-    run_task(start_build(deferrable=False, poll_interval=5, max_poll_interval=60), context)
-
-    times = [entry.at for entry in platform.journal if entry.path.rpartition("/")[0].endswith("/packages")]
-    pauses = [later - sooner for sooner, later in pairwise(times)]
-    assert min(pauses) == 5
-    assert max(pauses) > 6
-
-
-@pytest.mark.parametrize("shorter", [4, timedelta(seconds=29)])
-def test_a_longest_interval_is_not_shorter_than_the_shortest(shorter):
-    with pytest.raises(ValueError, match="max_poll_interval must be at least 30 seconds"):
-        start_build(poll_interval=30, max_poll_interval=shorter)

@@ -13,7 +13,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ APP_REPOSITORY_API = Api(
         (404, "Mendix does not say whether the repository or the branch is missing: check both."),
     ),
 )
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 
 class Repository(msgspec.Struct, frozen=True, rename="camel"):
@@ -122,7 +122,7 @@ def get_repository(project_id: str) -> Call[Repository]:
     return GET_REPOSITORY.call({"project_id": inputs.project_id(project_id)})
 
 
-def list_branches(project_id: str, *, cursor: str | None = None, limit: int = LARGEST_PAGE) -> Call[Page[Branch]]:
+def list_branches(project_id: str, *, cursor: str | None = None, limit: int = MAX_PAGE_SIZE) -> Call[Page[Branch]]:
     """One page of the branches."""
     return LIST_BRANCHES.call({"project_id": inputs.project_id(project_id)}, query=_page(cursor, limit))
 
@@ -136,7 +136,7 @@ def get_branch(project_id: str, branch: str) -> Call[Branch]:
 
 
 def list_commits(
-    project_id: str, branch: str, *, cursor: str | None = None, limit: int = LARGEST_PAGE
+    project_id: str, branch: str, *, cursor: str | None = None, limit: int = MAX_PAGE_SIZE
 ) -> Call[Page[Commit]]:
     """One page of the commits of a branch, newest first.
 

@@ -13,7 +13,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 
 _ACCESS = "The user needs 'API Rights' and 'Access to Backups' on the environment."
 
@@ -39,7 +39,7 @@ BACKUPS_API = Api(
         ("SNAPSHOT_LISTING_FAILED", "Mendix could not list the snapshots; the portal may tell more."),
     ),
 )
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 
 class BackupState(enum.StrEnum):
@@ -121,7 +121,7 @@ GET_RESTORE = Endpoint[Restore](
 
 def list_snapshots(project_id: str, environment_id: str, *, offset: int = 0) -> Call[Snapshots]:
     """One page of the snapshots of an environment."""
-    query = {"offset": str(offset), "limit": str(LARGEST_PAGE)}
+    query = {"offset": str(offset), "limit": str(MAX_PAGE_SIZE)}
     return LIST_SNAPSHOTS.call(_environment(project_id, environment_id), query=query)
 
 

@@ -15,7 +15,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host, decode
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode
 
 BUILD_API = Api(
     name="Build API",

@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 _LOG = "The app's log in the portal tells more."

@@ -13,7 +13,7 @@ import re
 import msgspec
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 DEPLOY_API_V2 = Api(

@@ -8,7 +8,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import app_repository, inputs, team_server
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import InvalidInputError, RevisionNotFoundError
 
 _GIT_HASH = 40

@@ -12,7 +12,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.core import Api, Call, Endpoint, Host
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 
 TEAM_SERVER_API = Api(
     name="Team Server API",
@@ -20,7 +20,7 @@ TEAM_SERVER_API = Api(
     prefix="/api/1",
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/",
 )
-MOST_REVISIONS = 20
+MAX_REVISIONS = 20
 """How many revisions one answer has at most; there is no way to ask for older ones."""
 
 

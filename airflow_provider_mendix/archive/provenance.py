@@ -53,7 +53,7 @@ def find_commit(hook: MendixHook, app_id: str, package: Package) -> tuple[Commit
     branch, revision = branch_of(package), revision_of(package)
     if not branch or not revision:
         return None, None
-    if not revision.isdigit() and not hook.get_conn().account.personal_access_token:
+    if not revision.isdigit() and not hook.has_token:
         log.info("The manifest will not tell about the commit: for Git apps that takes a personal access token.")
         return None, None
     try:

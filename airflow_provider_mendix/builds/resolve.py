@@ -132,7 +132,7 @@ def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> 
         return newest.revision, newest.branch
     if intent.branch is None or not policy.check_revision:
         return intent.revision, intent.branch
-    has_token = bool(hook.get_conn().account.personal_access_token)
+    has_token = hook.has_token
     if not has_token and not intent.revision.isdigit():
         log.info(
             "Not checking whether revision %s is on branch %s: for a Git app, that needs a personal access token"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from airflow_provider_mendix.api.core import Api, Host
+from airflow_provider_mendix.api.call import Api, Host
 from airflow_provider_mendix.exceptions import InvalidConnectionError
 
 CONNECT_TIMEOUT = 10.0
@@ -44,6 +44,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show as little to rich, for which msgspec has a view of its own."""
         return [("username", self.username), ("base_urls", dict(self.base_urls))]
+
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a personal access token."""
+        return bool(self.personal_access_token)
 
     def base_url(self, api: Api) -> str:
         """Scheme, host and port of a family."""

@@ -21,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from airflow_provider_mendix import __version__
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.api.response import Response
 from airflow_provider_mendix.client.account import CONNECT_TIMEOUT, Account, is_safe
 from airflow_provider_mendix.client.ranges import FileHead, Part, read_head

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import tenacity
 
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.exceptions import MendixError
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_mendix.api import deploy, inputs
-from airflow_provider_mendix.api.core import Call
-from airflow_provider_mendix.exceptions import AlreadyStartedError, EnvironmentNotFoundError, PackageNotFoundError
+from airflow_provider_mendix.api import conversations, deploy
+from airflow_provider_mendix.api.call import Call, Conversation
+from airflow_provider_mendix.api.conversations import EnvironmentIds
+from airflow_provider_mendix.exceptions import AlreadyStartedError
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.api import backups
     from airflow_provider_mendix.api.build import Package
 
 T = TypeVar("T")
-
-
-class EnvironmentIds(NamedTuple):
-    """UUIDs by which the Backups API knows an environment."""
-
-    project_id: str
-    environment_id: str
 
 
 class EnvironmentCalls:
@@ -34,8 +28,8 @@ class EnvironmentCalls:
         """Send one call."""
         raise NotImplementedError
 
-    def project_id(self, app_id: str) -> str:
-        """Translate an app's subdomain into the UUID of its project."""
+    def run(self, conversation: Conversation[T]) -> T:
+        """Drive a conversation."""
         raise NotImplementedError
 
     def list_environments(self, app_id: str) -> list[deploy.Environment]:
@@ -47,19 +41,7 @@ class EnvironmentCalls:
 
         :raises EnvironmentNotFoundError: with the names that there are.
         """
-        wanted = inputs.environment(environment)
-        found = self.list_environments(app_id)
-        for one in found:
-            if one.mode == wanted:
-                return one
-        names = [one.mode for one in found]
-        alike = [name for name in names if name.strip().casefold() == wanted.strip().casefold()]
-        meant = f" Write {alike[0]!r}: capital letters and blanks count." if alike else ""
-        raise EnvironmentNotFoundError(
-            f"App {app_id} has no environment {wanted!r} that the user may see. Its environments:"
-            f" {', '.join(map(repr, names)) or 'none'}.{meant}",
-            code="ENVIRONMENT_NOT_FOUND",
-        )
+        return self.run(conversations.environment(app_id, environment))
 
     def get_environment(self, app_id: str, environment: str) -> deploy.Environment:
         """Get one environment."""
@@ -67,10 +49,7 @@ class EnvironmentCalls:
 
     def get_environment_package(self, app_id: str, environment: str) -> Package | None:
         """Get the package on an environment; ``None`` if there is none."""
-        try:
-            return self.send(deploy.get_environment_package(app_id, environment))
-        except PackageNotFoundError:
-            return None
+        return self.run(conversations.environment_package(app_id, environment))
 
     def transport_package(self, app_id: str, environment: str, package_id: str) -> None:
         """Bring a package to an environment, by a call that is sent once; it runs from the next start on."""
@@ -120,13 +99,7 @@ class EnvironmentCalls:
         :raises EnvironmentNotFoundError: with the names that there are.
         """
         if (app_id, environment) not in self._ids:
-            environment_id = self.find_environment(app_id, environment).environment_id
-            if not environment_id:
-                raise EnvironmentNotFoundError(
-                    f"Mendix gives no EnvironmentId for environment {environment} of app {app_id}, so that its"
-                    " backups cannot be asked for."
-                )
-            self._ids[app_id, environment] = EnvironmentIds(self.project_id(app_id), environment_id)
+            self._ids[app_id, environment] = self.run(conversations.environment_ids(app_id, environment))
         return self._ids[app_id, environment]
 
     def list_snapshots(self, app_id: str, environment: str) -> Iterator[backups.Snapshot]:

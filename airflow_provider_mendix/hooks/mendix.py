@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, inputs, team_server
-from airflow_provider_mendix.api.core import Call, Host
+from airflow_provider_mendix.api import (
+    app_repository,
+    build,
+    conversations,
+    deploy,
+    deploy_v2,
+    inputs,
+    team_server,
+)
+from airflow_provider_mendix.api.call import Call, Conversation, Host
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.client.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
-    AppNotFoundError,
-    BranchNotFoundError,
     InvalidConnectionError,
     MendixError,
     PackageNotReadyError,
 )
-from airflow_provider_mendix.hooks import revisions
 from airflow_provider_mendix.hooks.environments import EnvironmentCalls
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.client.ranges import Part
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class MendixHook(EnvironmentCalls, BaseHook):
@@ -195,25 +203,18 @@ class MendixHook(EnvironmentCalls, BaseHook):
         return self.send(deploy.get_app(app_id))
 
     def project_id(self, app_id: str) -> str:
-        """Translate an app's subdomain into the UUID that the App Repository API knows it by.
+        """Return the UUID by which the App Repository API knows an app.
 
-        :raises AppNotFoundError: if Mendix names no UUID for it.
+        :raises AppNotFoundError: if Mendix names no UUID for the app.
         """
-        found = self.get_app(app_id).project_id
-        if not found:
-            raise AppNotFoundError(f"Mendix gives no ProjectId for app {app_id}.")
-        return inputs.project_id(found)
+        return self.run(conversations.project_id(app_id))
 
     def app_id(self, project_id: str) -> str:
-        """Translate a project's UUID into the subdomain of its app.
+        """Return the subdomain of a project's app.
 
-        :raises AppNotFoundError: if the user may see no app of that project.
+        :raises AppNotFoundError: if the user has access to no app of that project.
         """
-        wanted = inputs.project_id(project_id).lower()
-        for app in self.list_apps():
-            if (app.project_id or "").lower() == wanted:
-                return app.app_id
-        raise AppNotFoundError(f"The user may see no app of project {project_id}. {AppNotFoundError.advice}")
+        return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
         """List the branches of an app by the Team Server API, which Mendix has deprecated."""
@@ -224,11 +225,11 @@ class MendixHook(EnvironmentCalls, BaseHook):
 
         :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``.
         """
-        return self._send_first_found(team_server.get_branch, app_id, branch)
+        return self.run(conversations.first_spelling(team_server.get_branch, app_id, branch))
 
     def list_revisions(self, app_id: str, branch: str) -> list[team_server.Revision]:
         """List the last 20 revisions of a branch by the Team Server API, in no particular order."""
-        return self._send_first_found(team_server.list_revisions, app_id, branch)
+        return self.run(conversations.first_spelling(team_server.list_revisions, app_id, branch))
 
     def get_repository(self, project_id: str) -> app_repository.Repository:
         """Get the kind and the URL of a project's repository by the App Repository API."""
@@ -236,7 +237,7 @@ class MendixHook(EnvironmentCalls, BaseHook):
 
     def list_repository_branches(self, project_id: str) -> Iterator[app_repository.Branch]:
         """Go through the branches of a repository; each further page is asked for when it is needed."""
-        return revisions.pages(self.send, lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
+        return self._pages(lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
 
     def get_repository_branch(self, project_id: str, branch: str) -> app_repository.Branch:
         """Get one branch, spelled as the repository spells it, by the App Repository API."""
@@ -247,16 +248,15 @@ class MendixHook(EnvironmentCalls, BaseHook):
 
         :param branch: as the repository spells it.
         """
-        return revisions.pages(
-            self.send, lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor)
-        )
+        return self._pages(lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor))
 
     def locate_branch(self, app_id: str, branch: str = "main") -> BranchSource:
         """Find out which API knows a branch, and by which name.
 
         :raises BranchNotFoundError: if there is no such branch.
         """
-        return revisions.locate(self, inputs.app_id(app_id), inputs.branch(branch)).source
+        self._log_without_token()
+        return self.run(conversations.locate_branch(app_id, branch, has_token=self.has_token)).source
 
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
         """Get the newest revision of a branch, of a Git or an SVN app.
@@ -267,8 +267,8 @@ class MendixHook(EnvironmentCalls, BaseHook):
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
-        source, answer = revisions.locate(self, inputs.app_id(app_id), inputs.branch(branch))
-        return source.read(answer)
+        self._log_without_token()
+        return self.run(conversations.latest_revision(app_id, branch, has_token=self.has_token))
 
     def find_revision(self, app_id: str, branch: str, revision: str | int) -> BranchRevision:
         """Get a revision that is on a branch; a short Git hash comes back in full length.
@@ -276,7 +276,8 @@ class MendixHook(EnvironmentCalls, BaseHook):
         :raises RevisionNotFoundError: if it is not on the branch, or so old that it cannot be seen.
         :raises InvalidInputError: if a short hash names more than one commit.
         """
-        return revisions.find(self, inputs.app_id(app_id), inputs.branch(branch), inputs.revision(revision))
+        self._log_without_token()
+        return self.run(conversations.find_revision(app_id, branch, revision, has_token=self.has_token))
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the API key and the personal access token, and report on each."""
@@ -288,22 +289,56 @@ class MendixHook(EnvironmentCalls, BaseHook):
             return False, str(error)
         return credentials.report(self, account)
 
+    @property
+    def has_token(self) -> bool:
+        """Whether the connection has a personal access token."""
+        return self.get_conn().account.has_token
+
     def send(self, call: Call[T]) -> T:
-        """Send one call, and again after a passing trouble if repeating it is harmless."""
+        """Send one call; send it again after a transient error if repeating it is harmless.
+
+        :raises MendixError: if no attempt brought a good response.
+        """
         from airflow_provider_mendix.client.retry import send_patiently
 
         return send_patiently(self.get_conn().send, call, current_clock())
 
-    def _send_first_found(self, ask: Callable[[str, str], Call[T]], app_id: str, branch: str) -> T:
-        """Mendix's pages contradict each other about the prefix of a branch, so a second name may be tried."""
-        first, *others = inputs.spellings(inputs.branch(branch))
+    def send_once(self, call: Call[T]) -> T:
+        """Send one call, and leave what to do about an error to the caller.
+
+        :raises MendixError: if there was no good response.
+        """
+        return self.get_conn().send(call)
+
+    def run(self, conversation: Conversation[T]) -> T:
+        """Drive a conversation with :meth:`send` and return its result.
+
+        :raises MendixError: the error of a call that the conversation does not handle, or one of its own.
+        """
         try:
-            return self.send(ask(app_id, first))
-        except BranchNotFoundError as missing:
-            for name in others:
-                with suppress(BranchNotFoundError):
-                    return self.send(ask(app_id, name))
-            raise missing
+            call = next(conversation)
+            while True:
+                try:
+                    result = self.send(call)
+                except MendixError as error:
+                    call = conversation.throw(error)
+                else:
+                    call = conversation.send(result)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def _pages(self, call_for: Callable[[str | None], Call[app_repository.Page[T]]]) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            page = self.send(call_for(cursor))
+            yield from page.items
+            cursor = conversations.next_cursor(page, cursor)
+            if cursor is None:
+                return
+
+    def _log_without_token(self) -> None:
+        if not self.has_token:
+            _log_deprecated_api(self.mendix_conn_id)
 
 
 def require_succeeded(app_id: str, package: build.Package) -> None:
@@ -358,6 +393,16 @@ def _verify(value: object) -> bool | str:
     if text.lower() in ("", "true", "false"):
         return text.lower() != "false"
     return text
+
+
+@functools.cache
+def _log_deprecated_api(mendix_conn_id: str) -> None:
+    log.info(
+        "Connection %s has no personal access token: asking the Team Server API, which Mendix has deprecated. It"
+        " serves SVN apps only, and the newest %s revisions of a branch.",
+        mendix_conn_id,
+        team_server.MAX_REVISIONS,
+    )
 
 
 def _mask_link(location: str) -> None:

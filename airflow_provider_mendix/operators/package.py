@@ -86,8 +86,6 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param wait_for_completion: wait until the package is ``Succeeded``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks at the package, at least 5.
-    :param max_poll_interval: if given, looks come close together only towards the usual end of a build, and
-        are so many seconds apart at most; ``poll_interval`` is the least then.
     :param timeout: seconds to wait for the package at most. There is no call that cancels a build: after a
         time-out it goes on in Mendix.
     :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
@@ -236,7 +234,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def _keep_project_id(self, hook: MendixHook, context: Context) -> None:
         """The link to the portal needs the app's UUID; a release must not fail, nor wait, for want of a link."""
         try:
-            project_id = hook.get_conn().send(deploy.get_app(self.app_id)).project_id
+            project_id = hook.send_once(deploy.get_app(self.app_id)).project_id
         except MendixError as error:
             self.log.info("No link to the portal: %s", error)
             return

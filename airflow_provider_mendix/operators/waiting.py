@@ -42,18 +42,13 @@ def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
     return given
 
 
-def longest(name: str, value: float | timedelta | None, shortest: float) -> float | None:
-    """Check a longest interval, if a DAG author gave one."""
-    return None if value is None else seconds(name, value, at_least=shortest)
-
-
 def look(hook: MendixHook, watch: Watch, clock: Clock) -> Outcome:
     """Look once and log what is new.
 
     :raises MendixError: if the wait is over, and badly.
     """
     try:
-        answer: Any = hook.get_conn().send(watch.wait.call())
+        answer: Any = hook.send_once(watch.wait.call())
     except MendixError as error:
         answer = error
     outcome = watch.observe(answer, clock.now())
@@ -75,7 +70,6 @@ def defer(
         mendix_conn_id=mendix_conn_id,
         wait=wait_to_json(watch.wait),
         poll_interval=watch.poll_interval,
-        max_poll_interval=watch.max_poll_interval,
         deadline=watch.deadline,
         outage_tolerance=watch.outage_tolerance,
         state=watch.state,
@@ -105,8 +99,6 @@ class MendixWaitingOperator(BaseOperator):
     :param wait_for_completion: wait until it is done; otherwise the task ends as soon as it is started.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks, at least 5.
-    :param max_poll_interval: if given, looks come close together only towards the usual end of a build, and
-        are so many seconds apart at most; ``poll_interval`` is the least then.
     :param timeout: seconds to wait at most.
     :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
     """
@@ -118,7 +110,6 @@ class MendixWaitingOperator(BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         poll_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
-        max_poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
         **kwargs: Any,
@@ -128,7 +119,6 @@ class MendixWaitingOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)
-        self.max_poll_interval = longest("max_poll_interval", max_poll_interval, self.poll_interval)
         self.timeout = seconds("timeout", timeout, at_least=1)
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
 
@@ -148,7 +138,6 @@ class MendixWaitingOperator(BaseOperator):
         watch = Watch(
             wait,
             poll_interval=self.poll_interval,
-            max_poll_interval=self.max_poll_interval,
             deadline=now + self.longest_wait,
             outage_tolerance=self.outage_tolerance,
             now=now,

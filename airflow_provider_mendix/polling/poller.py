@@ -25,7 +25,6 @@ from airflow_provider_mendix.exceptions import (
     UnauthorizedError,
 )
 from airflow_provider_mendix.polling.batching import SIZE_IS_KNOWN_FOR, UNREADABLE, is_list_cheaper
-from airflow_provider_mendix.polling.pace import History
 from airflow_provider_mendix.polling.queue import Question, Questions
 from airflow_provider_mendix.polling.saturation import Load
 from airflow_provider_mendix.polling.shared_client import Line
@@ -38,13 +37,7 @@ _LAST_LOOK = 10.0
 
 log = logging.getLogger(__name__)
 
-_histories: dict[str, History] = {}
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = weakref.WeakKeyDictionary()
-
-
-def history_of(mendix_conn_id: str) -> History:
-    """Give what is known of the builds of a connection; it outlives the poller, which ends with the last wait."""
-    return _histories.setdefault(mendix_conn_id, History())
 
 
 @asynccontextmanager

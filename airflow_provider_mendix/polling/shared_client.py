@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.clients import AsyncMendixClient
 from airflow_provider_mendix.clock import Clock

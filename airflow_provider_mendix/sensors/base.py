@@ -19,7 +19,7 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import AppNotFoundError, MendixError, WaitTimeoutError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.waiting import defer, longest, look, seconds
+from airflow_provider_mendix.operators.waiting import defer, look, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
@@ -40,8 +40,6 @@ class MendixSensor(BaseSensorOperator):
     :param mendix_conn_id: id of the Airflow connection.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks, at least 5.
-    :param max_poke_interval: if given, a deferred wait looks more often only towards the usual end of a build, and
-        every so many seconds at least; ``poke_interval`` is the shortest time then.
     :param timeout: seconds to wait at most.
     :cvar endings: errors by which what is waited for can no longer happen. They fail the task without another
         try; with ``soft_fail=True`` they skip it, as the time-out does.
@@ -55,7 +53,6 @@ class MendixSensor(BaseSensorOperator):
         mendix_conn_id: str = MendixHook.default_conn_name,
         deferrable: bool | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
-        max_poke_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
     ) -> None:
@@ -65,7 +62,6 @@ class MendixSensor(BaseSensorOperator):
             **kwargs,
         )
         self.mendix_conn_id = mendix_conn_id
-        self.max_poke_interval = longest("max_poke_interval", max_poke_interval, self.poke_interval)
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self._watch: Watch | None = None
 
@@ -112,7 +108,6 @@ class MendixSensor(BaseSensorOperator):
         return Watch(
             self.make_wait(hook),
             poll_interval=self.poke_interval,
-            max_poll_interval=self.max_poke_interval,
             deadline=deadline,
             outage_tolerance=None,
             now=current_clock().now(),

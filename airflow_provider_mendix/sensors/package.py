@@ -31,8 +31,6 @@ class MendixPackageSensor(MendixSensor):
     :param mendix_conn_id: id of the Airflow connection.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks, at least 5.
-    :param max_poke_interval: if given, a deferred wait looks more often only towards the usual end of a build, and
-        every so many seconds at least; ``poke_interval`` is the shortest time then.
     :param timeout: seconds to wait at most.
     :raises AirflowFailException: if the package is ``Failed`` or not there, the key is refused, or a value cannot
         be right: another try would only meet that again. The reason is its ``__cause__``.

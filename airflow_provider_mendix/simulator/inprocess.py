@@ -7,7 +7,7 @@ import http.client
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
 from airflow_provider_mendix.simulator.state.platform import Platform

@@ -24,8 +24,7 @@ class MendixWaitTrigger(BaseTrigger):
     :param changed_at: wall-clock time since when it was in that state.
     :param spent: seconds in each state that was seen to end before.
     :param look_at: wall-clock time of the next look, as it was planned.
-    :param poll_interval: seconds between two looks, or at least so many if there is a longest interval.
-    :param max_poll_interval: seconds between two looks at most, if that is to depend on how far the wait is.
+    :param poll_interval: seconds between two looks.
     :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     """
 
@@ -40,14 +39,12 @@ class MendixWaitTrigger(BaseTrigger):
         spent: dict[str, float] | None = None,
         look_at: float | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
-        max_poll_interval: float | None = None,
         outage_tolerance: float | None = DEFAULT_OUTAGE_TOLERANCE,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.mendix_conn_id = mendix_conn_id
         self.wait = wait
         self.poll_interval = poll_interval
-        self.max_poll_interval = max_poll_interval
         self.deadline = deadline
         self.outage_tolerance = outage_tolerance
         self.state = state
@@ -68,7 +65,6 @@ class MendixWaitTrigger(BaseTrigger):
             "spent": (self.spent, {}),
             "look_at": (self.look_at, None),
             "poll_interval": (self.poll_interval, DEFAULT_POLL_INTERVAL),
-            "max_poll_interval": (self.max_poll_interval, None),
             "outage_tolerance": (self.outage_tolerance, DEFAULT_OUTAGE_TOLERANCE),
         }
         arguments |= {name: value for name, (value, default) in optional.items() if value != default}
@@ -89,19 +85,17 @@ class MendixWaitTrigger(BaseTrigger):
 
     async def _wait(self) -> Outcome:
         # The module is of use in a triggerer only, and a worker that defers loads this one.
-        from airflow_provider_mendix.polling.poller import history_of, poller_of
+        from airflow_provider_mendix.polling.poller import poller_of
 
         now = current_clock().now()
         watch = Watch(
             wait_from_json(self.wait),
             poll_interval=self.poll_interval,
-            max_poll_interval=self.max_poll_interval,
             deadline=self.deadline,
             outage_tolerance=self.outage_tolerance,
             now=now,
         )
         watch.resume(self.state, self.changed_at, self.spent)
-        history = history_of(self.mendix_conn_id)
         pause = watch.first_delay(now, self.look_at)
         async with poller_of(self.mendix_conn_id, current_clock()) as poller:
             while True:
@@ -111,7 +105,5 @@ class MendixWaitTrigger(BaseTrigger):
                 if watch.news:
                     self.log.info(watch.news)
                 if outcome.done:
-                    history.note(watch.wait.group, watch.spent)
                     return outcome
-                watch.usual = history.usual(watch.wait.group) if self.max_poll_interval else {}
                 pause = watch.delay(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_mendix.api.backups import BackupState, Restore, Snapshot, get_restore, get_snapshot
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import (
     BackupFailedError,
     MendixError,

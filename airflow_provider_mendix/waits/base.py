@@ -18,7 +18,7 @@ from airflow_provider_mendix.api.build import (
     get_package_lazily,
     list_packages_lazily,
 )
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.api.deploy_v2 import Job, JobStatus, get_job
 from airflow_provider_mendix.api.revisions import BranchSource, is_newer
 from airflow_provider_mendix.exceptions import (

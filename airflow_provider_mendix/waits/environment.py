@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.core import Call
+from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.api.deploy import (
     Environment,
     StartJob,

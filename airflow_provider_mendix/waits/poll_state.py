@@ -18,14 +18,12 @@ HEARTBEAT = 5 * 60.0
 class Watch:
     """Told each answer and the time, it says what that means and when to ask again.
 
-    :param poll_interval: seconds between two looks, or at least so many if there is a longest interval.
-    :param max_poll_interval: seconds between two looks at most, if that is to depend on how far the wait is.
+    :param poll_interval: seconds between two looks.
     :param deadline: wall-clock time, in seconds since the epoch, after which nobody waits any longer.
     :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
     :param now: wall-clock time at the start.
     :ivar news: what a person should hear of the last answer, if anything: a change of state, or a sign of life.
     :ivar spent: seconds in each state that has been seen to end.
-    :ivar usual: seconds that each state usually lasts, as far as somebody knows that.
     """
 
     def __init__(
@@ -36,11 +34,9 @@ class Watch:
         deadline: float,
         outage_tolerance: float | None,
         now: float,
-        max_poll_interval: float | None = None,
     ) -> None:
         self.wait = wait
         self.poll_interval = poll_interval
-        self.max_poll_interval = max_poll_interval
         self.deadline = deadline
         self.outage_tolerance = outage_tolerance
         self.state = "not seen yet"
@@ -49,7 +45,6 @@ class Watch:
         self.problem: MendixError | None = None
         self.news: str | None = None
         self.spent: dict[str, float] = {}
-        self.usual: Mapping[str, float] = {}
         self._told_at = now
 
     def resume(self, state: str, changed_at: float, spent: Mapping[str, float]) -> None:
@@ -59,22 +54,8 @@ class Watch:
     def delay(self, now: float) -> float:
         """Seconds until the next look; the last one falls on the deadline."""
         asked = self.problem.retry_after if self.problem else None
-        pause = max(self._interval(now), min(asked or 0.0, MAX_RETRY_AFTER))
+        pause = max(self.poll_interval, min(asked or 0.0, MAX_RETRY_AFTER))
         return min(pause, self.time_left(now))
-
-    def _interval(self, now: float) -> float:
-        if self.max_poll_interval is None or self.problem:
-            return self.poll_interval
-        from airflow_provider_mendix.polling.pace import next_look
-
-        return next_look(
-            self.state,
-            now - self.changed_at,
-            self.wait.phases,
-            self.usual,
-            shortest=self.poll_interval,
-            longest=self.max_poll_interval,
-        )
 
     def time_left(self, now: float) -> float:
         """Seconds until the deadline."""

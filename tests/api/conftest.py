@@ -20,7 +20,7 @@ import msgspec
 import pytest
 import trustme
 
-from airflow_provider_mendix.api.core import Call, Host
+from airflow_provider_mendix.api.call import Call, Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
 

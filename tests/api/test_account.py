@@ -6,7 +6,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from airflow_provider_mendix.api.build import BUILD_API
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account, base_url, checked_credential, is_safe
 from airflow_provider_mendix.exceptions import InvalidConnectionError
 

@@ -12,7 +12,7 @@ from rich.pretty import pretty_repr
 from airflow_provider_mendix import __version__
 from airflow_provider_mendix.api import app_repository, backups, build, deploy, deploy_v2, team_server
 from airflow_provider_mendix.api.build import DownloadUrl, Package, StartedBuild
-from airflow_provider_mendix.api.core import Endpoint, Host
+from airflow_provider_mendix.api.call import Endpoint, Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.exceptions import InvalidConnectionError, InvalidInputError
 

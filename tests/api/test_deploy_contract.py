@@ -13,7 +13,7 @@ from airflow_provider_mendix import __version__
 from airflow_provider_mendix.api import backups, deploy
 from airflow_provider_mendix.api.backups import Restore, Snapshot, Snapshots
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.core import Endpoint
+from airflow_provider_mendix.api.call import Endpoint
 from airflow_provider_mendix.api.deploy import App, Environment, Settings, StartedEnvironment, StartJob
 from airflow_provider_mendix.exceptions import InvalidInputError
 

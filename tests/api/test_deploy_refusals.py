@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_mendix.api import backups, deploy
-from airflow_provider_mendix.api.core import Call, Endpoint
+from airflow_provider_mendix.api.call import Call, Endpoint
 from airflow_provider_mendix.api.deploy import Settings, StartedEnvironment
 from airflow_provider_mendix.client.clients import MendixClient
 from airflow_provider_mendix.client.retry import send_patiently

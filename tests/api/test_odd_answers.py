@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_mendix.api import app_repository, build, team_server
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.exceptions import MalformedResponseError
 
 LIST = build.list_packages("calc")

@@ -14,7 +14,7 @@ import pytest
 from conftest import Send
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.clients import MendixClient
 from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
 

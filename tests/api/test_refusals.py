@@ -10,7 +10,7 @@ from email.utils import formatdate
 import pytest
 
 from airflow_provider_mendix.api import app_repository, build, deploy, deploy_v2, team_server
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,

@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client import clients
 from airflow_provider_mendix.exceptions import (
     InvalidConnectionError,

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api import deploy_v2
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.api.deploy_v2 import StartedUpload
 from airflow_provider_mendix.client.clients import MendixClient
 from airflow_provider_mendix.client.multipart import FileForm

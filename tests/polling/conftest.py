@@ -212,6 +212,5 @@ def ceiling(monkeypatch):
 
 
 @pytest.fixture
-def crowd(platform, server, clock, monkeypatch):
-    monkeypatch.setattr(polling, "_histories", {})
+def crowd(platform, server, clock):
     return Crowd(platform, server, clock)

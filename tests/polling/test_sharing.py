@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_mendix.api.revisions import RepositoryBranch
 from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.packages import Ending
 from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, RevisionWait
 
 from ..conftest import use_token
@@ -181,18 +181,3 @@ def test_a_wait_in_the_group_of_another_app_is_none_of_its_business(crowd):
         crowd.trigger("", wait=PackageWait("depo", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")),
     )
     assert [event["ended"] for event in events] == ["success"] * 4 + ["failure"]
-
-
-def test_builds_teach_how_long_the_next_one_takes(crowd, platform):
-    """The second build of an app is looked at less often than the first, and its end is seen as soon."""
-    timeline = Timeline(queued=20, building=600, uploading=20)
-    counts = []
-    for _ in range(2):
-        before = crowd.requests()
-        trigger = crowd.trigger(crowd.build(timeline=timeline), poll_interval=5.0, max_poll_interval=300.0)
-        (event,) = crowd.run(trigger)
-        assert event["ended"] == "success"
-        counts.append(crowd.requests() - before)
-    first, second = counts
-    assert second < first
-    assert second <= 16

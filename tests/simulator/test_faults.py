@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.core import Call, Host
+from airflow_provider_mendix.api.call import Call, Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
 from airflow_provider_mendix.exceptions import (

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from airflow_provider_mendix.api import app_repository, build, deploy, team_server
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account, base_url
 from airflow_provider_mendix.client.clients import MendixClient
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.api.core import Endpoint
+from airflow_provider_mendix.api.call import Endpoint
 from airflow_provider_mendix.simulator import Ending
 from airflow_provider_mendix.simulator.apis.routes import unserved
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from airflow_provider_mendix import api
-from airflow_provider_mendix.api.core import Endpoint, Host
+from airflow_provider_mendix.api.call import Endpoint, Host
 
 T = TypeVar("T")
 HostName = Literal["api", "repository", "files"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from airflow_provider_mendix.api.core import Host
+from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.simulator.apis.routes import RefusedError, Request
 from airflow_provider_mendix.simulator.state.packages import App
 

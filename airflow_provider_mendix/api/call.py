@@ -1,10 +1,10 @@
-"""What all of Mendix's APIs share: an endpoint is declared once, and one filled-in call is data."""
+"""Calls and conversations as data: an endpoint is declared once, a call is one filled-in request."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Generator, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -120,6 +120,14 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
                 status=response.status,
                 outcome_unknown=not self.endpoint.repeatable,
             ) from None
+
+
+Conversation: TypeAlias = Generator[Call[Any], Any, T]
+"""A lookup of several calls, as a generator that does no I/O.
+
+It yields a call and is sent that call's result, or the ``MendixError`` that the call failed with is thrown in. It
+returns the result of the whole lookup. ``MendixHook.run`` drives a conversation on a worker.
+"""
 
 
 def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
