@@ -118,7 +118,7 @@ class TestStop:
         with platform.faults.add("reply_lost", on="stop_environment"):
             assert run_task(stop(), context)["status"] == "Stopped"
         assert posts(platform) == ["stop"]
-        assert "Not yet; it is tried again every 30 s." in logged()
+        assert "Could not stop environment Test of app shop yet; trying again every 30 s." in logged()
 
     def test_a_call_that_never_arrived_is_sent_again(self, platform, context):
         put(platform, running=True)
