@@ -367,7 +367,7 @@ class TestEnding:
         assert len(platform.journal) == before
         said = caplog.text + capsys.readouterr().out
         assert f"Package {package_id} of app shop is still being built" in said
-        assert "a retry of this task will find it" in said
+        assert "A retry of this task finds it" in said
 
     def test_killing_before_the_start_says_nothing(self, airflow):
         airflow.task().on_kill()

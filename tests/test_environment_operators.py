@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import airflow
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
@@ -118,7 +119,7 @@ class TestStop:
         with platform.faults.add("reply_lost", on="stop_environment"):
             assert run_task(stop(), context)["status"] == "Stopped"
         assert posts(platform) == ["stop"]
-        assert "Not yet; it is tried again every 30 s." in logged()
+        assert "Could not stop environment Test of app shop yet; trying again every 30 s." in logged()
 
     def test_a_call_that_never_arrived_is_sent_again(self, platform, context):
         put(platform, running=True)
@@ -227,7 +228,8 @@ class TestTransport:
         assert run_task(transport(package, **mode), context) == package
         assert posts(platform) == ["transport"] * 4
         assert clock.now() - began >= 90
-        assert logged().count("SERVICE_UNAVAILABLE") == 1
+        # Airflow 3.0 shows what a task logs twice.
+        assert logged().count("SERVICE_UNAVAILABLE") == (1 if airflow.__version__ >= "3.1" else 2)
 
     def test_it_is_not_waited_for_for_ever(self, platform, context, clock, package):
         platform.next_transports.extend(["SERVICE UNAVAILABLE"] * 99)

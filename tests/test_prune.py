@@ -238,9 +238,9 @@ class TestOperator:
         assert [entry["package_id"] for entry in planned["delete"]] == packages[:3]
         assert [entry["package_id"] for entry in planned["keep"]] == packages[:2:-1]
         assert told[-4:] == [
-            f"Package {packages[0]} of app shop is to be deleted: version 2.5.0.0badc0de, 5 days old, Succeeded",
-            f"Package {packages[1]} of app shop is to be deleted: version 2.5.1.0badc0de, 4 days old, Succeeded",
-            f"Package {packages[2]} of app shop is to be deleted: version 2.5.2.0badc0de, 3 days old, Succeeded",
+            f"To be deleted: package {packages[0]} of app shop, version 2.5.0.0badc0de, 5 days old, Succeeded",
+            f"To be deleted: package {packages[1]} of app shop, version 2.5.1.0badc0de, 4 days old, Succeeded",
+            f"To be deleted: package {packages[2]} of app shop, version 2.5.2.0badc0de, 3 days old, Succeeded",
             "App shop: 3 package(s) to delete, 2 to keep",
         ]
 
@@ -305,7 +305,7 @@ class TestOperator:
         ("bad", "said"),
         [
             ({"keep_last": 0}, "keep_last must be at least 1, not 0"),
-            ({"older_than": timedelta(days=-1)}, "older_than cannot be negative"),
+            ({"older_than": timedelta(days=-1)}, "older_than must be a timedelta that is not negative"),
         ],
     )
     def test_a_rule_that_makes_no_sense_is_refused(self, bad, said):
@@ -440,7 +440,7 @@ class TestOnlyIfArchived:
 
     def test_a_plan_is_spared_without_being_changed(self):
         before = plan([package(number, days=number) for number in (1, 2, 3)])
-        after = retention.spare(before, {"p-2": "it is dear to somebody", "p-9": "it is not there"})
+        after = retention.exclude(before, {"p-2": "it is dear to somebody", "p-9": "it is not there"})
         assert ids(before.delete) == ["p-3", "p-2"]
         assert ids(after.delete) == ["p-3"]
         assert [kept.package.package_id for kept in after.keep] == ["p-1", "p-2"]
