@@ -22,7 +22,7 @@ from airflow_provider_mendix.simulator.state.packages import Ending
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.base import PackageWait, success_event, wait_to_json
 
-from .conftest import KEY, USER, run_task, run_trigger, set_connection
+from ..conftest import KEY, USER, run_task, run_trigger, set_connection
 
 MODES = [
     pytest.param({"wait_for_completion": False}, id="fire-and-forget"),

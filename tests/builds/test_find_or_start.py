@@ -28,7 +28,7 @@ from airflow_provider_mendix.failures import mendix_retry_policy
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import TaskInstance, run_task, run_trigger, set_connection
+from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
 pytestmark = pytest.mark.usefixtures("server")
 HAS_RETRY_POLICIES = find_spec("airflow.sdk.definitions.retry_policy") is not None
