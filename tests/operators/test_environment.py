@@ -34,8 +34,8 @@ from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import KEY, USER, run_task, set_connection
-from .deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
+from ..conftest import KEY, USER, run_task, set_connection
+from ..deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
 
 pytestmark = pytest.mark.usefixtures("server")
 CHANGING = [MendixStopEnvironmentOperator, MendixTransportPackageOperator, MendixStartEnvironmentOperator]
