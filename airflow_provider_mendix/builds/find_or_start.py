@@ -19,7 +19,7 @@ from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL, VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import BuildCapacityWait
+from airflow_provider_mendix.waits.package import BuildCapacityWait
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.environment import MendixChangingOperator, MendixEnvironmentOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_POLL_INTERVAL, VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,11 +77,13 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
             if not self.wait_for_completion:
                 return snapshot.snapshot_id
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by)
+            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by=visible_by)
             return self._handed_on(self.wait_for(hook, wait), context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the snapshot."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             return self._handed_on(result_of(event), context)
 
@@ -190,7 +191,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
                 return restore_id
             ids = hook.environment_ids(self.app_id, self.environment)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by)
+            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by=visible_by)
             return self.finish(self.wait_for(hook, wait))
 
     def finish(self, result: dict[str, Any]) -> str:

@@ -26,9 +26,8 @@ from airflow_provider_mendix.exceptions import (
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.waiting import MendixWaitingOperator
+from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_RETRY_AFTER, VISIBILITY_POLL_INTERVAL
-from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,7 +80,7 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
         :param passing: errors that pass, beside those that always do.
         :raises WaitTimeoutError: if time is up.
         """
-        deadline = current_clock().now() + self.longest_wait
+        deadline = current_clock().now() + self.max_wait
         told = ""
         while True:
             try:
@@ -92,7 +91,7 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
                 left = deadline - current_clock().now()
                 if left <= 0:
                     raise WaitTimeoutError(
-                        f"It was not possible to {self.deed} {self.where} within {self.longest_wait:.0f} s. The"
+                        f"It was not possible to {self.deed} {self.where} within {self.max_wait:.0f} s. The"
                         f" last problem: {error} Another try of the task looks at the environment first."
                     ) from error
                 if str(error) != told:
@@ -407,6 +406,8 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer has waited for the start job."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             return self._settled(MendixHook(self.mendix_conn_id), partial(result_of, event))
 

@@ -22,9 +22,8 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
-from airflow_provider_mendix.operators.waiting import MendixWaitingOperator, report_phases
+from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, result_of
 
 # What only a task that runs needs is imported where it is used: a DAG file that is parsed needs none of it.
 if TYPE_CHECKING:
@@ -158,13 +157,17 @@ class MendixStartBuildOperator(MendixWaitingOperator):
                 )
             if not self.wait_for_completion:
                 return build.package_id
+            from airflow_provider_mendix.waits.package import PackageWait
+
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by))
+            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by=visible_by))
             self._keep_phases(result, context)
             return self.finish(result)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the package."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             result = result_of(event)
             self._keep_phases(result, context)
@@ -172,6 +175,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for room for the build."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             result_of(event)
         return self.execute(context)
@@ -193,6 +198,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
         from airflow_provider_mendix.builds.find_or_start import find_or_start
         from airflow_provider_mendix.builds.resolve import Rules
+        from airflow_provider_mendix.waits.package import BuildCapacityWait
 
         intent = self._intent(context)
         rules = Rules(
@@ -202,7 +208,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             most_at_once=self.max_parallel_builds,
         )
         while isinstance(found := find_or_start(hook, intent, rules, current_clock()), BuildCapacityWait):
-            self.wait_for(hook, found, resume="resume_after_capacity")
+            self.wait_for(hook, found, method_name="resume_after_capacity")
         return found
 
     def _hand_on(self, build: Build, context: Context) -> None:
@@ -232,6 +238,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         )
 
     def _keep_phases(self, result: dict[str, Any], context: Context) -> None:
+        from airflow_provider_mendix.polling.worker import report_phases
+
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
