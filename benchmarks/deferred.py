@@ -19,7 +19,7 @@ import psutil
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending
 from airflow_provider_mendix.simulator.state.platform import Platform
-from tests.system.stack import AirflowStack
+from tests.airflow_stack.stack import AirflowStack
 
 APPS = 25
 IDLE = 60.0

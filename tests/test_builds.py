@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.builds.marker import LONGEST_DESCRIPTION, Intent, Marker
+from airflow_provider_mendix.builds.intent import Intent
+from airflow_provider_mendix.builds.marker import LONGEST_DESCRIPTION, Marker, Owner
 from airflow_provider_mendix.exceptions import (
-    AppNotFoundError,
     BuildFailedError,
+    InvalidRequestError,
     MendixConnectionError,
     MendixError,
     PackageFailedError,
@@ -282,7 +283,7 @@ class TestDoubt:
     @pytest.mark.parametrize("fault", ["connection_reset", "rate_limited"])
     def test_a_start_that_did_not_arrive_is_not_repeated_but_told(self, fault, airflow, platform):
         platform.faults.add(fault, on="start_build")
-        with pytest.raises((MendixConnectionError, RateLimitedError), match="looks again before it starts"):
+        with pytest.raises((MendixConnectionError, RateLimitedError), match="searches again before it starts"):
             airflow.run()
         assert not platform.packages
         assert posts(platform) == 1
@@ -346,7 +347,7 @@ class TestTwins:
         first, second = sorted(platform.packages, key=lambda each: (platform.packages[each].created_at, each))
         assert late == first
         assert airflow.ti.xcoms["mendix_extra_packages"] == [second]
-        assert f"{first} counts, nobody waits for {second}" in caplog.text
+        assert f"using {first}; no task waits for {second}" in caplog.text
         assert airflow.retry() == first
 
 
@@ -378,7 +379,7 @@ class TestEnding:
     @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
     def test_a_retry_policy_decides_instead(self, airflow, platform):
         policy = mendix_retry_policy()
-        with pytest.raises(AppNotFoundError) as refused:
+        with pytest.raises(InvalidRequestError) as refused:
             airflow.run(app_id="shopp", retry_policy=policy)
         assert policy.evaluate(refused.value, 1, 3).action.value == "fail"
         assert policy.evaluate(MendixConnectionError(""), 1, 3).action.value == "default"
@@ -426,15 +427,14 @@ class TestMarker:
         assert intent(revision=asked).resembles(package) is same
 
 
-def intent(**changes):
+def intent(marker=None, **changes):
+    marker = marker or Marker("0123456789abcdef", 1, 4)
     values = {
         "app_id": "shop",
         "revision": REVISION,
         "version": "2.5.4",
         "branch": None,
         "description": "",
-        "marker": Marker("0123456789abcdef", 1, 4),
-        "began_at": 0.0,
-        "is_retry": False,
+        "owner": Owner(marker=marker, began_at=0.0, is_retry=False),
     }
     return Intent(**{**values, **changes})

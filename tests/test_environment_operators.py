@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import airflow
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
@@ -227,7 +228,8 @@ class TestTransport:
         assert run_task(transport(package, **mode), context) == package
         assert posts(platform) == ["transport"] * 4
         assert clock.now() - began >= 90
-        assert logged().count("SERVICE_UNAVAILABLE") == 1
+        # Airflow 3.0 shows what a task logs twice.
+        assert logged().count("SERVICE_UNAVAILABLE") == (1 if airflow.__version__ >= "3.1" else 2)
 
     def test_it_is_not_waited_for_for_ever(self, platform, context, clock, package):
         platform.next_transports.extend(["SERVICE UNAVAILABLE"] * 99)

@@ -73,6 +73,7 @@ def test_the_form_asks_for_secrets_as_passwords():
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     """The wheel as users get it."""
+    pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_mendix.builds.marker import marker_of
+from airflow_provider_mendix.builds.marker import owner_of
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     OutageError,
@@ -53,7 +53,7 @@ def test_all_modes_start_one_build_and_return_its_package_id(mode, platform, con
         "Branch": "main",
         "Revision": "9f3ab2c1d4",
         "Version": "2.5.4",
-        "Description": f"Release 2.5.4 {marker_of(context, start_build()._as_written)}",
+        "Description": f"Release 2.5.4 {owner_of(context, start_build()._as_written, retries=0).marker}",
     }
 
 

@@ -135,12 +135,12 @@ class TestRevisionOnItsBranch:
     def test_that_cannot_be_checked_is_built_and_the_log_says_so(self, mendix, context, caplog):
         run_task(start_build(revision=UNBUILT, mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == UNBUILT
-        assert "It is not checked whether" in caplog.text
+        assert "Not checking whether" in caplog.text
 
     def test_of_an_app_that_the_team_server_does_not_serve_is_built(self, mendix, context, caplog):
         run_task(start_build(revision="12345678", mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == "12345678"
-        assert "It cannot be checked whether" in caplog.text
+        assert "Could not check whether" in caplog.text
 
     def test_is_not_asked_about_if_the_author_opts_out(self, mendix, context):
         run_task(start_build(revision=UNBUILT, check_revision=False), context)

@@ -1,19 +1,18 @@
-"""What one task run wants built, and the marker by which its tries know each other's builds.
+"""The marker by which the tries of a task recognise what they have started.
 
-The Build API has no idempotency key, but it keeps the description of a package and gives it back in the list. So
-each build is started with a marker at the end of its description.
+Mendix keeps the description of a package and the comment of a snapshot, and returns them in its lists. So each
+build and each snapshot is started with a marker at the end of that text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from airflow_provider_mendix.api.build import Package, PackageStatus, split_version
-from airflow_provider_mendix.api.revisions import is_shown_as
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, instance_name
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ LONGEST_DESCRIPTION = 200
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """What a description tells about who started the build, such as ``[airflow 3f9c0a7be2d14c58 try 2 of 4]``.
+    """Which try of which task started something, such as ``[airflow 3f9c0a7be2d14c58 try 2 of 4]``.
 
     :param digest: of the installation, DAG, run, task, map index and arguments.
-    :param try_number: the try that started the build.
-    :param last_try: the last try that may follow without somebody clearing the task. A retry keeps it, and a
-        Clear always moves it, so equal values mean the same intent.
+    :param try_number: the try that started it.
+    :param last_try: the last try that may follow without a Clear. A retry keeps it and a Clear always moves it, so
+        equal values mean the same intent.
     """
 
     digest: str
@@ -41,107 +40,82 @@ class Marker(msgspec.Struct, frozen=True):
         return f"[airflow {self.digest} try {self.try_number} of {self.last_try}]"
 
     @classmethod
-    def of(cls, description: str | None) -> Marker | None:
-        """Read the marker of a description, if it has one."""
-        found = re.search(r"\[airflow ([0-9a-f]{16}) try (\d{1,6}) of (\d{1,6})\]\s*$", description or "")
+    def of(cls, text: str | None) -> Marker | None:
+        """Return the marker at the end of a text, if there is one."""
+        found = re.search(r"\[airflow ([0-9a-f]{16}) try (\d{1,6}) of (\d{1,6})\]\s*$", text or "")
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
 
 _LONGEST_MARKER = Marker("0" * 16, 999_999, 999_999)
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What one task run wants built, whichever try of it is running.
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """A task run, as the owner of what its tries have started.
 
-    :param app_id: subdomain of the app.
-    :param revision: ``None`` for the newest when the build starts.
-    :param version: ``None`` for the next when the build starts.
-    :param description: the human part; it is trimmed to make room for the marker, never the other way round.
-    :param marker: of the try that is running.
-    :param began_at: seconds since the epoch when the DAG run began; no package of ours is older.
-    :param is_retry: whether an earlier try of the same intent may have started the build.
+    :param marker: of the current try.
+    :param began_at: when the DAG run began, in seconds since the epoch; nothing that the task owns is older.
+    :param is_retry: whether an earlier try may have started something for the same intent.
+    :param on_clear: ``"reattach"`` to own also what was started before a Clear.
     """
 
-    app_id: str
-    revision: str | None
-    version: str | None
-    branch: str | None
-    description: str
     marker: Marker
     began_at: float
     is_retry: bool
     on_clear: OnClear = "rebuild"
 
-    def marked_description(self) -> str:
-        """Give the description to send; all tries trim the human part alike."""
-        return marked(self.description, self.marker)
-
-    def owns(self, package: Package) -> bool:
-        """Tell whether a package was started for this intent, by its marker."""
-        found = Marker.of(package.description)
+    def owns(self, text: str | None, created_at: datetime | None) -> bool:
+        """Return whether something was started for this intent, by the marker in its text."""
+        found = Marker.of(text)
         if found is None or found.digest != self.marker.digest:
             return False
         if self.on_clear == "reattach" and found.last_try < self.marker.last_try:
-            return True  # To clear a task of a finished DAG run moves the start of the run.
+            return True  # Clearing a task of a finished DAG run moves the start of the run.
         same_intent = found.last_try == self.marker.last_try or self.on_clear == "reattach"
-        return same_intent and not self._is_older(package)
+        return same_intent and not self.is_older(created_at)
 
-    def left_behind(self, package: Package) -> bool:
-        """Tell whether a package was started by this task before somebody cleared it."""
-        found = Marker.of(package.description)
-        return found is not None and found.digest == self.marker.digest and not self.owns(package)
+    def is_replaced(self, text: str | None, *, has_failed: bool) -> bool:
+        """Return whether something is the failure of an earlier try, which this try replaces."""
+        found = Marker.of(text)
+        return has_failed and (found is None or found.try_number < self.marker.try_number)
 
-    def resembles(self, package: Package) -> bool:
-        """Tell whether a package whose marker Mendix cut off or dropped is probably this intent's."""
-        if self.revision is None and self.version is None:
-            return False  # There is nothing left to know it by.
-        version, revision = split_version(package.version)
-        kept = (package.description or "").rstrip()
-        # What every try writes alike: the rest of the marker is of the try that wrote it.
-        alike = self.marked_description().rpartition(" try ")[0]
-        return (
-            Marker.of(package.description) is None
-            and (alike.startswith(kept) or kept.startswith(alike))
-            and self.version in (None, version)
-            and (self.revision is None or is_shown_as(self.revision, revision))
-            and not self._is_older(package)
-        )
+    def is_older(self, created_at: datetime | None) -> bool:
+        """Return whether something was made before the DAG run began."""
+        return created_at is not None and created_at.timestamp() < self.began_at - MAX_CLOCK_SKEW
 
-    def is_spent(self, package: Package) -> bool:
-        """Tell whether a package is the failed attempt of an earlier try, which a retry replaces."""
-        found = Marker.of(package.description)
-        return package.status == PackageStatus.FAILED and (
-            found is None or found.try_number < self.marker.try_number
-        )
-
-    def is_of_the_try_before(self, package: Package) -> bool:
-        """Tell whether a package accounts for what the try before has started."""
-        found = Marker.of(package.description)
-        return found is not None and found.try_number == self.marker.try_number - 1
-
-    def _is_older(self, package: Package) -> bool:
-        made = package.creation_date
-        return made is not None and made.timestamp() < self.began_at - MAX_CLOCK_SKEW
+    def mark(self, text: str) -> str:
+        """Return a text with the marker of this try at its end, cut to leave room for it."""
+        room = LONGEST_DESCRIPTION - len(str(_LONGEST_MARKER)) - 1
+        return f"{text[:room].rstrip()} {self.marker}".lstrip()
 
 
-def marked(text: str, marker: Marker) -> str:
-    """Put a marker at the end of a text, which is cut to leave room for any."""
-    room = LONGEST_DESCRIPTION - len(str(_LONGEST_MARKER)) - 1
-    return f"{text[:room].rstrip()} {marker}".lstrip()
+def is_retry(ti: Any, retries: int | None, on_clear: OnClear = "rebuild") -> bool:
+    """Return whether an earlier try may have started something for the same intent.
+
+    :param ti: the task instance that is running.
+    :param retries: the task's own ``retries``, which may have been edited since the last try.
+    :param on_clear: with ``"reattach"``, the first try after a Clear counts as a retry.
+    """
+    first_try = ti.max_tries - (retries or 0) + 1
+    return bool(ti.try_number > 1 and (ti.try_number != first_try or on_clear == "reattach"))
 
 
-def digest_of(context: Context, arguments: str) -> str:
-    """Give what tells the runs of all tasks of all installations apart.
+def owner_of(context: Context, arguments: str, *, retries: int | None, on_clear: OnClear = "rebuild") -> Owner:
+    """Return the owner of what the current try starts.
 
-    :param arguments: the task's arguments as the DAG's author wrote them, before rendering: a retry whose template
+    :param arguments: the task's arguments as the author wrote them, before rendering: a retry whose template
         renders to a newer revision must still find its build.
     """
-    ti = context["ti"]
+    ti: Any = context["ti"]
+    began = context["dag_run"].start_date
+    return Owner(
+        marker=Marker(_digest(ti, arguments), ti.try_number, ti.max_tries + 1),
+        began_at=began.timestamp() if began else 0.0,
+        is_retry=is_retry(ti, retries, on_clear),
+        on_clear=on_clear,
+    )
+
+
+def _digest(ti: Any, arguments: str) -> str:
+    """Return a digest that tells all task runs of all installations apart."""
     values = (instance_name(), ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), arguments)
     return hashlib.sha256("\0".join(values).encode()).hexdigest()[:16]
-
-
-def marker_of(context: Context, arguments: str) -> Marker:
-    """Give the marker of the try that is running."""
-    ti: Any = context["ti"]
-    return Marker(digest_of(context, arguments), ti.try_number, ti.max_tries + 1)

@@ -1,4 +1,4 @@
-"""What to build: which revision, whether there is a package of it already, and under which version."""
+"""Decide what to build: which revision, whether a package of it exists already, and under which version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider_mendix.api.build import Package, PackageStatus, split_version
 from airflow_provider_mendix.api.revisions import is_shown_as
-from airflow_provider_mendix.builds.marker import Intent
+from airflow_provider_mendix.builds.intent import Intent
 from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.waits.package import BuildCapacityWait
@@ -23,19 +23,19 @@ _SVN_MAIN_LINE = "Main line"
 log = logging.getLogger(__name__)
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How to choose what to build.
+class BuildPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How the author wants it to be decided what is built.
 
-    :param bump: which part of the newest version to raise, where no version is given.
-    :param if_exists: what to do about a revision that is built already.
+    :param bump: which part of the highest version to raise, if no version is given.
+    :param if_exists: what to do if the revision is built already.
     :param check_revision: refuse a revision that is not on the branch.
-    :param most_at_once: how many builds of the app may be under way.
+    :param max_parallel_builds: how many builds of the app may be in progress.
     """
 
     bump: Bump | None = None
     if_exists: IfExists = "rebuild"
     check_revision: bool = True
-    most_at_once: int | None = None
+    max_parallel_builds: int | None = None
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Target(msgspec.Struct, frozen=True):
 
     :param revision: in full length where the repository could be asked.
     :param version: ``major.minor.patch``.
-    :param branch: as the Build API wants it.
+    :param branch: as the Build API expects it.
     """
 
     revision: str
@@ -51,56 +51,60 @@ class Target(msgspec.Struct, frozen=True):
     branch: str | None
 
 
-def choose(
-    hook: MendixHook, intent: Intent, rules: Rules, seen: list[Package]
+def resolve(
+    hook: MendixHook, intent: Intent, policy: BuildPolicy, packages: list[Package]
 ) -> Target | Package | BuildCapacityWait:
-    """Choose what to build, or a package that there is already, or to wait until there is room for a build.
+    """Return what to build, or an existing package to use instead, or the wait for capacity for a build.
 
-    :param seen: the packages of the app.
-    :raises RevisionAlreadyBuiltError: if the revision is built already, and that is to be a failure.
+    :param packages: the packages of the app.
+    :raises RevisionAlreadyBuiltError: if the revision is built already and ``if_exists`` is ``"fail"``.
     :raises RevisionNotFoundError: if it is not on the branch.
     """
-    revision, branch = _revision(hook, intent, rules)
+    revision, branch = _resolve_revision(hook, intent, policy)
     built = [
         package
-        for package in packages_of(seen, revision, branch)
+        for package in packages_of(packages, revision, branch)
         if intent.version in (None, split_version(package.version)[0])
     ]
-    if built and rules.if_exists != "rebuild":
+    if built and policy.if_exists != "rebuild":
         best = max(built, key=lambda package: package.status == PackageStatus.SUCCEEDED)
-        if rules.if_exists == "fail":
+        if policy.if_exists == "fail":
             raise RevisionAlreadyBuiltError(
                 f"Revision {revision} of app {intent.app_id} is built already: package {best.package_id}"
                 f" ({best.version}, {best.status}), and if_exists is 'fail'."
             )
         return best
-    if rules.most_at_once is not None and sum(package.is_unfinished for package in seen) >= rules.most_at_once:
-        return BuildCapacityWait(intent.app_id, rules.most_at_once)
-    return Target(revision, intent.version or next_version(seen, rules.bump or "patch"), branch)
+    limit = policy.max_parallel_builds
+    if limit is not None and sum(package.is_unfinished for package in packages) >= limit:
+        return BuildCapacityWait(intent.app_id, limit)
+    return Target(revision, intent.version or next_version(packages, policy.bump or "patch"), branch)
 
 
-def packages_of(seen: list[Package], revision: str, branch: str | None) -> list[Package]:
-    """Pick the packages, failed ones left out, that were built from a revision; the newest first.
+def packages_of(packages: list[Package], revision: str, branch: str | None) -> list[Package]:
+    """Return the packages that were built from a revision, without the failed ones, newest first.
 
-    A Git hash says what was built. An SVN revision does not, so there the branch must be the same too.
+    A Git hash identifies what was built. An SVN revision does not, so there the branch must be the same too.
 
-    :param branch: as the Build API wants it; ``None`` for any.
+    :param branch: as the Build API expects it; ``None`` for any.
     """
     found = [
         package
-        for package in seen
+        for package in packages
         if package.status != PackageStatus.FAILED
         and is_shown_as(revision, split_version(package.version)[1])
-        and (branch is None or not revision.isdigit() or package.line == _line(branch))
+        and (branch is None or not revision.isdigit() or package.line == _shown_branch(branch))
     ]
-    return sorted(found, key=_made_at, reverse=True)
+    return sorted(found, key=_created_at, reverse=True)
 
 
-def next_version(seen: list[Package], bump: Bump) -> str:
-    """Raise the highest version of all packages, failed ones too; what is no version does not count."""
+def next_version(packages: list[Package], bump: Bump) -> str:
+    """Return the version after the highest one of all packages, failed ones included.
+
+    A package whose version is not three or four numbers does not count.
+    """
     known = [
         (int(found[1]), int(found[2]), int(found[3]))
-        for package in seen
+        for package in packages
         if (found := re.fullmatch(r"([0-9]+)\.([0-9]+)\.([0-9]+)(\..*)?", package.version or ""))
     ]
     major, minor, patch = max(known, default=(0, 0, 0))
@@ -113,7 +117,7 @@ def next_version(seen: list[Package], bump: Bump) -> str:
             return f"{major}.{minor}.{patch + 1}"
 
 
-def _revision(hook: MendixHook, intent: Intent, rules: Rules) -> tuple[str, str | None]:
+def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> tuple[str, str | None]:
     if intent.revision is None:
         newest = hook.latest_revision(intent.app_id, intent.branch or "main")
         log.info(
@@ -121,18 +125,18 @@ def _revision(hook: MendixHook, intent: Intent, rules: Rules) -> tuple[str, str 
             newest.branch,
             newest.app_id,
             newest.revision,
-            newest.author or "somebody",
-            newest.date or "date unknown",
+            newest.author or "unknown author",
+            newest.date or "unknown date",
             newest.message or "no message",
         )
         return newest.revision, newest.branch
-    if intent.branch is None or not rules.check_revision:
+    if intent.branch is None or not policy.check_revision:
         return intent.revision, intent.branch
     has_token = hook.has_token
     if not has_token and not intent.revision.isdigit():
         log.info(
-            "It is not checked whether revision %s is on branch %s: for Git apps that takes a personal access"
-            " token in connection %s.",
+            "Not checking whether revision %s is on branch %s: for a Git app, that needs a personal access token"
+            " in connection %s.",
             intent.revision,
             intent.branch,
             hook.mendix_conn_id,
@@ -144,14 +148,14 @@ def _revision(hook: MendixHook, intent: Intent, rules: Rules) -> tuple[str, str 
         if has_token:
             raise
         # The Team Server API does not serve every app that the Build API builds.
-        log.warning("It cannot be checked whether revision %s is on its branch. %s", intent.revision, error)
+        log.warning("Could not check whether revision %s is on its branch. %s", intent.revision, error)
         return intent.revision, intent.branch
     return found.revision, found.branch
 
 
-def _line(branch: str) -> str:
+def _shown_branch(branch: str) -> str:
     return _SVN_MAIN_LINE if branch == "trunk" else branch.removeprefix("branches/")
 
 
-def _made_at(package: Package) -> float:
+def _created_at(package: Package) -> float:
     return package.creation_date.timestamp() if package.creation_date else 0.0

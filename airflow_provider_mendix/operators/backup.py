@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
-from airflow_provider_mendix.builds.marker import Marker, marked, marker_of
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import EnvironmentBusyError, EnvironmentStateError, RateLimitedError
+from airflow_provider_mendix.exceptions import EnvironmentStateError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.environment import MendixChangingOperator, MendixEnvironmentOperator
-from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_POLL_INTERVAL, VISIBILITY_TIMEOUT
+from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_mendix.api.backups import Snapshot
 
 BACKUP_KEY = "mendix_backup"
 
@@ -57,7 +54,6 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "comment")
     deed = "back up"
-    _patience = 0.0
 
     def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -66,13 +62,16 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
 
     def execute(self, context: Context) -> str:
         """Find or start the snapshot, and wait for it if asked to."""
+        from airflow_provider_mendix.builds.marker import owner_of
+        from airflow_provider_mendix.builds.snapshots import SnapshotRequest
         from airflow_provider_mendix.waits.backup import SnapshotWait, details
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
             ids = self.retry_until_timeout(partial(hook.environment_ids, self.app_id, self.environment))
-            self._patience = self._patience_of(context)
-            snapshot = self.retry_until_timeout(partial(self._find_or_create, hook, context))
+            owner = owner_of(context, self._as_written, retries=self.retries)
+            request = SnapshotRequest(hook, owner, self.app_id, self.environment, self.comment or "")
+            snapshot = self.retry_until_timeout(request.find_or_create)
             context["ti"].xcom_push(key=BACKUP_KEY, value=details(snapshot))
             if not self.wait_for_completion:
                 return snapshot.snapshot_id
@@ -90,50 +89,6 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
     def _handed_on(self, result: dict[str, Any], context: Context) -> str:
         context["ti"].xcom_push(key=BACKUP_KEY, value=result)
         return str(result["snapshot_id"])
-
-    def _patience_of(self, context: Context) -> float:
-        """A try before this one may have asked for a snapshot that is not in the list yet."""
-        ti: Any = context["ti"]
-        return VISIBILITY_TIMEOUT if ti.try_number > ti.max_tries - self.retries + 1 else 0.0
-
-    def _find_or_create(self, hook: MendixHook, context: Context) -> Snapshot:
-        marker = marker_of(context, self._as_written)
-        began = context["dag_run"].start_date
-        not_before = began.timestamp() - MAX_CLOCK_SKEW if began else 0.0
-        if found := self._find(hook, marker, not_before, self._patience):
-            return found
-        # Whatever happens to the call, it is in the list before long, or was not made.
-        self._patience = VISIBILITY_TIMEOUT
-        try:
-            made = hook.create_snapshot(self.app_id, self.environment, comment=marked(self.comment or "", marker))
-        except (EnvironmentBusyError, RateLimitedError):
-            self._patience = 0.0
-            raise
-        self.log.info("Asked to back up %s: snapshot %s.", self.where, made.snapshot_id)
-        return made
-
-    def _find(self, hook: MendixHook, marker: Marker, not_before: float, patience: float) -> Snapshot | None:
-        waited = 0.0  # Counted, because a clock may be set.
-        while True:
-            seen = hook.list_snapshots(self.app_id, self.environment)
-            found = sorted((one for one in seen if _is_ours(one, marker, not_before)), key=_age)
-            if found:
-                self._tell(found)
-                return found[0]
-            if waited >= patience:
-                return None
-            current_clock().sleep(VISIBILITY_POLL_INTERVAL)
-            waited += VISIBILITY_POLL_INTERVAL
-
-    def _tell(self, found: list[Snapshot]) -> None:
-        self.log.info(
-            "Found snapshot %s (%s), which this task has asked for before: it makes no other.",
-            found[0].snapshot_id,
-            found[0].state,
-        )
-        if len(found) > 1:
-            extra = ", ".join(one.snapshot_id for one in found[1:])
-            self.log.warning("There are more of this task, which nobody waits for: %s.", extra)
 
 
 class MendixRestoreBackupOperator(MendixChangingOperator):
@@ -209,18 +164,3 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
             restore = hook.create_restore(self.app_id, self.environment, snapshot_id, db_only=self.db_only)
         self.log.info("Restoring snapshot %s to %s: restore %s.", snapshot_id, self.where, restore.restore_id)
         return restore.restore_id
-
-
-def _is_ours(snapshot: Snapshot, marker: Marker, not_before: float) -> bool:
-    """A snapshot that failed is that of an earlier try only, which this one replaces."""
-    found = Marker.of(snapshot.comment)
-    if found is None or (found.digest, found.last_try) != (marker.digest, marker.last_try):
-        return False
-    is_spent = snapshot.state == "failed" and found.try_number < marker.try_number
-    made = snapshot.created_at
-    return not is_spent and (made is None or made.timestamp() >= not_before)
-
-
-def _age(snapshot: Snapshot) -> tuple[bool, float, str]:
-    made = snapshot.created_at
-    return snapshot.state == "failed", made.timestamp() if made else float("inf"), snapshot.snapshot_id

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_mendix import retention
     from airflow_provider_mendix.builds.find_or_start import Build
-    from airflow_provider_mendix.builds.marker import Intent, OnClear
+    from airflow_provider_mendix.builds.intent import Intent
+    from airflow_provider_mendix.builds.marker import OnClear
     from airflow_provider_mendix.builds.resolve import Bump, IfExists
 
 BUILD_KEY = "mendix_build"
@@ -197,17 +198,17 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
         from airflow_provider_mendix.builds.find_or_start import find_or_start
-        from airflow_provider_mendix.builds.resolve import Rules
+        from airflow_provider_mendix.builds.resolve import BuildPolicy
         from airflow_provider_mendix.waits.package import BuildCapacityWait
 
         intent = self._intent(context)
-        rules = Rules(
+        policy = BuildPolicy(
             bump=self.bump,
             if_exists=self.if_exists,
             check_revision=self.check_revision,
-            most_at_once=self.max_parallel_builds,
+            max_parallel_builds=self.max_parallel_builds,
         )
-        while isinstance(found := find_or_start(hook, intent, rules, current_clock()), BuildCapacityWait):
+        while isinstance(found := find_or_start(hook, intent, policy), BuildCapacityWait):
             self.wait_for(hook, found, method_name="resume_after_capacity")
         return found
 
@@ -219,22 +220,16 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
 
     def _intent(self, context: Context) -> Intent:
-        from airflow_provider_mendix.builds.marker import Intent, marker_of
+        from airflow_provider_mendix.builds.intent import Intent
+        from airflow_provider_mendix.builds.marker import owner_of
 
-        ti: Any = context["ti"]
-        marker = marker_of(context, self._as_written)
-        first_try = ti.max_tries - self.retries + 1
-        began = context["dag_run"].start_date
         return Intent(
             app_id=inputs.app_id(self.app_id),
             revision=None if self.revision is None else inputs.revision(self.revision),
             version=None if self.version is None else inputs.version(self.version),
             branch=None if self.branch is None else inputs.branch(self.branch),
             description=self.description or "",
-            marker=marker,
-            began_at=began.timestamp() if began else 0.0,
-            is_retry=ti.try_number > 1 and (ti.try_number != first_try or self.on_clear == "reattach"),
-            on_clear=self.on_clear,
+            owner=owner_of(context, self._as_written, retries=self.retries, on_clear=self.on_clear),
         )
 
     def _keep_phases(self, result: dict[str, Any], context: Context) -> None:

@@ -7,7 +7,6 @@ import os
 from dataclasses import replace
 
 import pytest
-from aiobotocore.client import AioBaseClient
 
 from .conftest import BOTH, SIZE, transfer
 from .hosts import cut
@@ -22,6 +21,8 @@ class Calls:
         self.names: list[str] = []
         self.failing = 0
         self.carried_out = False
+        from aiobotocore.client import AioBaseClient
+
         call = AioBaseClient._make_api_call
 
         async def counted(client, operation, parameters):

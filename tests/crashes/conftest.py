@@ -1,4 +1,4 @@
-"""Real crashes of real Airflow processes, on PostgreSQL. Collected only if asked for: `make crashes`."""
+"""Crashes of real Airflow processes, on PostgreSQL: `make crashes`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ from pathlib import Path
 
 import pytest
 
+from ..airflow_stack.reports import add_table, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
+from ..airflow_stack.stack import AirflowStack
 from .postgres import Postgres
 from .runner import Result, run, table
-from .stack import SCHEDULER_THRESHOLD, TASK_HEARTBEAT_TIMEOUT, TRIGGERER_THRESHOLD, CrashStack
+from .triggerers import Triggerers
 
 HERE = Path(__file__).parent
+TASK_HEARTBEAT_TIMEOUT = 20
+TRIGGERER_THRESHOLD = 8
+SCHEDULER_THRESHOLD = 10
 
-_TABLE = pytest.StashKey[list[str]]()
-
-
-def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """They take minutes, so that a run of all tests leaves them out."""
-    named = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
-    return None if any(path.resolve().is_relative_to(HERE) for path in named) else True
+SETTINGS = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": str(SCHEDULER_THRESHOLD),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(TASK_HEARTBEAT_TIMEOUT),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(TRIGGERER_THRESHOLD),
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+}
+"""They let Airflow notice a dead process soon."""
 
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[Postgres]:
-    """A PostgreSQL."""
+    """A PostgreSQL server."""
     postgres = Postgres()
     try:
         postgres.start()
@@ -35,9 +45,10 @@ def database() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def airflow(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashStack]:
-    """All of Airflow, with two triggerers."""
-    stack = CrashStack(tmp_path_factory.mktemp("airflow") / "home", (HERE / "dags").glob("*.py"), database)
+def airflow(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+    """All of Airflow, with one triggerer."""
+    settings = {**SETTINGS, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url}
+    stack = AirflowStack(tmp_path_factory.mktemp("airflow") / "home", (HERE / "dags").glob("*.py"), settings)
     try:
         stack.start()
         yield stack
@@ -46,39 +57,29 @@ def airflow(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
-def results(airflow: CrashStack, request: pytest.FixtureRequest) -> dict[str, Result]:
-    """What became of the cases whose tests were asked for."""
+def triggerers(airflow: AirflowStack) -> Triggerers:
+    """Two triggerers."""
+    return Triggerers(airflow)
+
+
+@pytest.fixture(scope="session")
+def results(
+    airflow: AirflowStack, database: Postgres, triggerers: Triggerers, request: pytest.FixtureRequest
+) -> dict[str, Result]:
+    """The results of all cases that were selected, by name."""
     calls = (getattr(item, "callspec", None) for item in request.session.items)
     names = list(dict.fromkeys(call.params["name"] for call in calls if call and "name" in call.params))
-    results = run(airflow, names)
-    request.config.stash[_TABLE] = [
-        f"Airflow {airflow.api.version()}, PostgreSQL {airflow.database.version()}, {os.cpu_count()} cores;"
+    results = run(airflow, triggerers, names)
+    heading = (
+        f"Airflow {airflow.api.version()}, PostgreSQL {database.version()}, {os.cpu_count()} cores;"
         f" healthy after {airflow.seconds_to_start:.0f} s. A task counts as lost after {TASK_HEARTBEAT_TIMEOUT} s,"
-        f" a triggerer after {TRIGGERER_THRESHOLD} s, a scheduler after {SCHEDULER_THRESHOLD} s.",
-        "",
-        *table(airflow, results),
-    ]
+        f" a triggerer after {TRIGGERER_THRESHOLD} s, a scheduler after {SCHEDULER_THRESHOLD} s."
+    )
+    add_table(request.config, [heading, "", *table(results)])
     return results
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
-    if lines := config.stash.get(_TABLE, None):
-        terminalreporter.section("what was seen")
-        for line in lines:
-            terminalreporter.write_line(line)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show the logs beside a failure."""
-    report = yield
-    fixtures = getattr(item, "funcargs", {})
-    if report.failed and (airflow := fixtures.get("airflow")):
-        report.sections.append(("Airflow's processes", airflow.ends_of_logs()))
-    if report.failed and (results := fixtures.get("results")) and (name := fixtures.get("name")):
-        scene = results[name].scene
-        calls = [f"{entry.at:.1f} {entry.method} {entry.path} {entry.status}" for entry in scene.platform.journal]
-        report.sections.append((f"Mendix of {name}", "\n".join(calls[-60:])))
-        report.sections.append((f"{name}: {scene.states()}", scene.log()[-12000:]))
-    return report
+@pytest.fixture
+def result(results: dict[str, Result], name: str) -> Result:
+    """The result of the case of this test."""
+    return results[name]

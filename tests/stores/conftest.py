@@ -28,14 +28,6 @@ from ..archive.conftest import (  # noqa: F401
 )
 from .servers import Azurite, Swift
 
-HERE = Path(__file__).parent
-
-
-def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """They need what `make test-stores` sets up, so that a run of all tests leaves them out."""
-    named = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
-    return None if any(path.resolve().is_relative_to(HERE) for path in named) else True
-
 
 @pytest.fixture(scope="session")
 def s3_login() -> str:

@@ -1,4 +1,4 @@
-"""The release and the way back on real Airflow: what Mendix was asked, in which order, and what was left."""
+"""The release and the rollback on real Airflow: the requests to Mendix, their order, and the final state."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import pytest
 from .conftest import RELEASE_WITHIN
 
 STEPS = ("snapshots", "stop", "transport", "start")
-WAY_BACK = ("stop", "transport", "restores", "start")
+ROLLBACK = ("stop", "transport", "restores", "start")
 
 
 def on(mode, *steps):
     return [f"{mode}: {step}" for step in steps]
 
 
-def states(scene, *tasks):
-    return {scene.tasks[f"acceptance.{task}"] for task in tasks}
+def states(scenario, *tasks):
+    return {scenario.tasks[f"acceptance.{task}"] for task in tasks}
 
 
-def is_untouched(scene, mode):
-    """Tell whether an environment runs what it has run before, and nobody has asked it for anything else."""
-    environment = scene.environment(mode)
+def is_untouched(scenario, mode):
+    """Return whether an environment runs its old package and no change of it was requested."""
+    environment = scenario.environment(mode)
     return (
-        environment.running_package_id == environment.package_id == scene.old[mode]
+        environment.running_package_id == environment.package_id == scenario.old[mode]
         and environment.data == f"of {mode}"
-        and not [change for change in scene.changes() + scene.refused() if change.startswith(mode)]
+        and not [change for change in scenario.changes() + scenario.refused() if change.startswith(mode)]
     )
 
 
 @pytest.fixture
 def end(releases):
-    """Wait for a run, and give it; meanwhile all of them go on."""
-    return lambda name: releases.end(name, within=RELEASE_WITHIN)
+    """Wait for the end of a run and return it; meanwhile all runs go on."""
+    return lambda name: releases.wait_for_end(name, within=RELEASE_WITHIN)
 
 
 def test_a_release_goes_to_acceptance_and_production_in_order(end, archive):
@@ -41,7 +41,7 @@ def test_a_release_goes_to_acceptance_and_production_in_order(end, archive):
     before_production = [*before_acceptance, *on("Acceptance", *STEPS)]
     assert release.changes() == [*before_production, *on("Production", *STEPS)]
     assert release.refused() == []
-    assert release.changes_when_asked == {
+    assert release.changes_at_approval == {
         "approve_acceptance": before_acceptance,
         "approve_production": before_production,
     }
@@ -86,7 +86,7 @@ def test_the_rollback_dag_brings_back_an_archived_package_and_its_data(end, rele
     assert [seen.status for seen in back.requests if seen.path == environment.path][-1] == 200
 
 
-def test_who_says_no_to_acceptance_says_no_to_all(end):
+def test_a_rejected_acceptance_ends_the_release(end):
     release = end("rejected")
     assert release.changes() == ["packages"]
     assert release.refused() == []
@@ -98,10 +98,10 @@ def test_who_says_no_to_acceptance_says_no_to_all(end):
 
 
 @pytest.mark.parametrize("name", ["start_fails", "probe_fails"])
-def test_an_app_that_does_not_come_up_is_rolled_back_and_the_run_fails(name, end):
+def test_an_app_that_does_not_start_is_rolled_back_and_the_run_fails(name, end):
     release = end(name)
     assert release.run_state == "failed"
-    again = WAY_BACK if name == "probe_fails" else WAY_BACK[1:]
+    again = ROLLBACK if name == "probe_fails" else ROLLBACK[1:]
     assert release.changes() == ["packages", *on("Acceptance", *STEPS, *again)]
     environment = release.environment("Acceptance")
     assert environment.running_package_id == environment.package_id == release.old["Acceptance"]
@@ -119,19 +119,19 @@ def test_an_app_that_does_not_come_up_is_rolled_back_and_the_run_fails(name, end
         assert states(release, "probe") == {"failed"}
 
 
-def test_killed_after_every_call_it_converges(end):
+def test_a_run_killed_after_every_call_makes_each_change_once(end):
     release = end("killed")
     assert release.killing == []
     killed = ("backup", "stop", "transport", "start")
     assert all(release.tries[f"acceptance.{task}"] >= 2 for task in killed)
     assert release.changes() == ["packages", *on("Acceptance", *STEPS)]
-    # Only the start is asked for again, while the first goes on: Mendix refuses that, and the task waits.
+    # Only the start is requested again while the first one goes on: Mendix refuses that, and the task waits.
     assert set(release.refused()) == {"Acceptance: start"}
     environment = release.environment("Acceptance")
     assert environment.running_package_id == release.new
     assert environment.data == "of Acceptance"
     assert states(release, "deployed") == {"success"}
     assert release.run_state == "success", release.tasks
-    # Here, the person has said no to Production.
+    # Production was rejected.
     assert is_untouched(release, "Production")
     assert release.tasks["production.deployed"] == "skipped"

@@ -1,4 +1,4 @@
-"""No secret is in what real Airflow processes write, not even while a task is deferred."""
+"""Real Airflow processes write no secret anywhere, not even while a task is deferred."""
 
 from __future__ import annotations
 
@@ -9,30 +9,25 @@ from contextlib import closing
 import pytest
 from cryptography.fernet import Fernet
 
+from ..airflow_stack.scenario import Scenario
 from ..secrets_search import Search
-from .scene import Scene
 
 TRIGGER = "airflow_provider_mendix.triggers.wait.MendixWaitTrigger"
 
 
 @pytest.fixture(scope="module")
-def fernet_key(airflow):
-    return airflow._environment["AIRFLOW__CORE__FERNET_KEY"]
-
-
-@pytest.fixture(scope="module")
-def deferred(airflow, scenes):
+def deferred(airflow, scenarios):
     """A run that stays deferred until a test lets it go on."""
-    with Scene(airflow, "secrets", "system_wait", "wait").connected() as scene:
-        scenes[scene.name] = scene
-        scene.start(connection=scene.conn_id, package_id=scene.add_unfinished_package())
-        scenes.see(scene.name, "deferred")
-        # If its wait ended at once, a busy scheduler could hear of that before the deferral, and fail it.
-        scenes.wait_until(lambda: scene.count("GET", 200) >= 2, "the triggerer to look")
-        yield scene
+    with Scenario(airflow, "secrets", "system_wait", "wait").connected() as scenario:
+        scenarios[scenario.name] = scenario
+        scenario.start(connection=scenario.conn_id, package_id=scenario.add_unfinished_package())
+        scenarios.wait_for(scenario.name, "deferred")
+        # If its wait ended at once, a busy scheduler could see that before the deferral, and fail it.
+        scenarios.wait_until(lambda: scenario.count("GET", 200) >= 2, "the triggerer to poll")
+        yield scenario
 
 
-def test_the_row_of_a_trigger_holds_no_secret(airflow, scenes, deferred, fernet_key, tmp_path):
+def test_the_row_of_a_trigger_holds_no_secret(airflow, scenarios, deferred, tmp_path):
     database, copy = airflow.home / "airflow.db", tmp_path / "copy.db"
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
@@ -40,39 +35,39 @@ def test_the_row_of_a_trigger_holds_no_secret(airflow, scenes, deferred, fernet_
 
     with closing(sqlite3.connect(copy)) as rows:
         stored = dict(rows.execute("SELECT id, kwargs FROM trigger WHERE classpath = ?", (TRIGGER,)))
-    readable = {row: json.loads(_decrypted(kwargs, fernet_key)) for row, kwargs in stored.items()}
+    readable = {row: json.loads(_decrypted(kwargs, airflow.fernet_key)) for row, kwargs in stored.items()}
     (row,) = (row for row, kwargs in readable.items() if kwargs["wait"]["package_id"] == package_id)
     assert readable[row]["mendix_conn_id"] == deferred.conn_id
 
-    search = Search(deferred.secrets, fernet_key)
+    search = Search(deferred.secrets, airflow.fernet_key)
     search.add_database(copy)
     assert search.seen["trigger.kwargs"] == len(readable)
     assert search.findings() == []
 
-    # The same search, after a leak.
+    # The same search finds a leak.
     leak = json.dumps({**readable[row], "key": deferred.keys[0]})
-    for written in (leak, Fernet(fernet_key).encrypt(leak.encode()).decode()):
+    for written in (leak, Fernet(airflow.fernet_key).encrypt(leak.encode()).decode()):
         with closing(sqlite3.connect(copy)) as rows, rows:
             rows.execute("UPDATE trigger SET kwargs = ? WHERE id = ?", (written, row))
-        search = Search(deferred.secrets, fernet_key)
+        search = Search(deferred.secrets, airflow.fernet_key)
         search.add_database(copy)
         assert {(found.secret, found.place) for found in search.findings()} == {
             (f"key of {deferred.name}", "trigger.kwargs")
         }
 
 
-def test_no_secret_is_written_anywhere(airflow, scenes, deferred, fernet_key, more_secrets):
+def test_no_secret_is_written_anywhere(airflow, scenarios, deferred, earlier_secrets):
     for name in ("build", "cleared", "new_key", deferred.name):
-        scenes.see(name, "deferred").let_it_succeed()
-    for name in scenes:
-        scenes.end(name)
+        scenarios.wait_for(name, "deferred").finish_build()
+    for name in scenarios:
+        scenarios.wait_for_end(name)
     assert deferred.run_state == "success"
-    release = scenes["release"]
+    release = scenarios["release"]
     assert release.platform.signatures
     assert release.platform.journal.requests("GET", ".mda", host="files")
 
-    known = [secret for scene in scenes.values() for secret in scene.secrets]
-    search = Search([*known, *more_secrets], fernet_key)
+    known = [secret for scenario in scenarios.values() for secret in scenario.secrets]
+    search = Search([*known, *earlier_secrets], airflow.fernet_key)
     search.add_folder(airflow.home)
     search.add_database(airflow.home / "airflow.db")
     assert search.findings() == []

@@ -1,4 +1,4 @@
-"""One build, waited for on the worker or in the triggerer; it may be tried three times."""
+"""One build with up to three tries, which waits on the worker or in the triggerer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ for dag_id, deferrable, retry_delay in (
     ("crash_build_on_worker_patient", False, 60),
     ("crash_build_deferred", True, 1),
 ):
-    with DAG(dag_id, schedule=None, catchup=False, params={"connection": ""}):
+    with DAG(dag_id, schedule=None, catchup=False, params={"connection": "", "revision": ""}):
         MendixStartBuildOperator(
             task_id="build",
             mendix_conn_id="{{ params.connection }}",
             app_id="shop",
             branch="main",
-            revision="9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3",
+            revision="{{ params.revision }}",
             version="1.0.0",
             deferrable=deferrable,
             poll_interval=5,

@@ -1,4 +1,4 @@
-"""One run of a DAG, and the Mendix that it talks to."""
+"""One run of a DAG, with a simulated Mendix of its own."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from ..secrets_search import RememberingPlatform, Secret
 from .stack import AirflowStack
 
 
-class Scene:
-    """A run against a Mendix of its own, so that all runs can go on at the same time.
+class Scenario:
+    """A run with a Mendix of its own, so that all runs can go on at the same time.
 
-    :param airflow: where it runs.
     :param name: of the run and of its row in the table.
     :param task_id: the task that waits.
-    :param conn_id: the connection that leads to its Mendix.
+    :param conn_id: id of the connection to its Mendix.
     :param ending: how builds end there.
-    :cvar is_told: whether :meth:`observe` wants to be told of task instances; otherwise it asks.
+    :cvar needs_task_instances: whether :meth:`observe` uses its argument; otherwise it asks Airflow itself.
     """
 
-    is_told: ClassVar[bool] = True
+    needs_task_instances: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class Scene:
 
     @contextmanager
     def connected(self) -> Iterator[Self]:
-        """Open this Mendix, and store a connection to it."""
+        """Start this Mendix, and store a connection to it."""
         with Server(self.platform) as server:
             self.airflow.api.add_connection(
                 self.conn_id,
@@ -79,18 +78,18 @@ class Scene:
         self.airflow.api.trigger(self.dag_id, self.name, conf)
 
     def add_unfinished_package(self) -> str:
-        """Let a build be under way that goes on until :meth:`let_it_succeed`."""
+        """Add a package whose build goes on until :meth:`finish_build`."""
         package_id = self.platform.add_package("shop", version="1.0.0", revision=self.revision)
         self.platform.packages[package_id].steps = Ending.STUCK_BUILDING.steps(self.platform.timeline)
         return package_id
 
-    def let_it_succeed(self) -> None:
-        """Finish the one build."""
+    def finish_build(self) -> None:
+        """Let the one build succeed now."""
         self.package.steps = [(SUCCEEDED, math.inf)]
 
     @property
     def package(self) -> StoredPackage:
-        """The one package that there is now."""
+        """The only package."""
         (package,) = self.platform.packages.values()
         return package
 
@@ -99,7 +98,7 @@ class Scene:
         return self.run_state in ("success", "failed")
 
     def observe(self, task_instances: list[dict[str, Any]]) -> None:
-        """Write down what the API says about this run."""
+        """Record the state of this run and its task."""
         for found in task_instances:
             if (found["dag_id"], found["dag_run_id"], found["task_id"]) != (self.dag_id, self.name, self.task_id):
                 continue
@@ -111,7 +110,7 @@ class Scene:
             self.seconds = time.monotonic() - self._began
 
     def count(self, method: str, status: int) -> int:
-        """How often its Mendix has answered like this."""
+        """Count the requests with a method that its Mendix has answered with a status."""
         return sum(entry.status == status for entry in self.platform.journal.requests(method))
 
     def clear(self) -> None:
@@ -119,34 +118,34 @@ class Scene:
         self.airflow.api.clear(self.dag_id, self.name, self.task_id)
 
     def links(self) -> dict[str, str]:
-        """Give the task's extra links."""
+        """Return the task's extra links."""
         return self.airflow.api.links(self.dag_id, self.name, self.task_id)
 
     def return_value(self) -> Any:
-        """Give what the task has returned."""
+        """Return the task's return value."""
         return self.airflow.api.return_value(self.dag_id, self.name, self.task_id)
 
-    def give_new_key(self) -> None:
-        """Change the key as a careful person does: first in Airflow, then the old one stops working."""
+    def rotate_key(self) -> None:
+        """Change the API key in Airflow, then let the old one stop working."""
         self.keys.append(_new_key())
         self.airflow.api.change_connection(self.conn_id, password=self.keys[-1])
         self.platform.set_api_key(USER, self.keys[-1])
 
     @property
     def secrets(self) -> list[Secret]:
-        """What must not be written anywhere, so far."""
+        """All secrets of this run so far."""
         keys = [Secret(f"key of {self.name}", key) for key in self.keys]
         return [*keys, Secret(f"token of {self.name}", self.token), *self.platform.signatures]
 
     def log(self) -> str:
-        """Give the task's log files, its trigger's included."""
+        """Return the content of the task's log files, its trigger's included."""
         folder = (
             self.airflow.task_logs / f"dag_id={self.dag_id}" / f"run_id={self.name}" / f"task_id={self.task_id}"
         )
         return "\n".join(file.read_text() for file in sorted(folder.iterdir())) if folder.is_dir() else ""
 
     def states(self) -> str:
-        """Give the states that were seen, for people."""
+        """Return the states that were seen, as text."""
         parts: list[str] = []
         shown = 1
         for attempt, state in self.seen:
@@ -155,35 +154,40 @@ class Scene:
         return " → ".join(parts)
 
 
-class Scenes(dict[str, Scene]):
-    """All of them; waiting for one looks at all."""
+class Scenarios(dict[str, Scenario]):
+    """All scenarios by name. Waiting for one observes all of them."""
 
     def __init__(self, airflow: AirflowStack) -> None:
         super().__init__()
         self.airflow = airflow
 
     def wait_until(self, true: Callable[[], bool], what: str, *, within: float = 120) -> None:
-        """Look at all runs until something is true of one."""
+        """Observe all runs until a condition is true."""
 
-        def look() -> bool:
-            found = self.airflow.api.task_instances() if any(scene.is_told for scene in self.values()) else []
-            for scene in self.values():
-                scene.observe(found)
+        def observe() -> bool:
+            needed = any(scenario.needs_task_instances for scenario in self.values())
+            found = self.airflow.api.task_instances() if needed else []
+            for scenario in self.values():
+                scenario.observe(found)
             return true()
 
-        self.airflow.wait_until(look, what, within=within)
+        self.airflow.wait_until(observe, what, within=within)
 
-    def see(self, name: str, state: str, *, attempt: int = 1) -> Scene:
+    def wait_for(self, name: str, state: str, *, attempt: int = 1) -> Scenario:
         """Wait until a task has been seen in a state."""
-        scene = self[name]
-        self.wait_until(lambda: (attempt, state) in scene.seen, f"{name} to be {state}")
-        return scene
+        scenario = self[name]
+        self.wait_until(lambda: (attempt, state) in scenario.seen, f"{name} to be {state}")
+        return scenario
 
-    def end(self, name: str, *, within: float = 120) -> Scene:
-        """Wait until a run is over."""
-        scene = self[name]
-        self.wait_until(lambda: scene.ended, f"{name} to end", within=within)
-        return scene
+    def wait_for_end(self, name: str, *, within: float = 120) -> Scenario:
+        """Wait until a run has ended."""
+        scenario = self[name]
+        self.wait_until(lambda: scenario.ended, f"{name} to end", within=within)
+        return scenario
+
+    def report_sections(self) -> list[tuple[str, str]]:
+        """Return what a failed test shows."""
+        return [(f"{one.name}: {one.states()}", one.log()[-4000:]) for one in self.values()]
 
 
 def _new_key() -> str:

@@ -1,4 +1,4 @@
-"""A whole Airflow: its four processes, on loopback, with a database and log files that nobody else uses."""
+"""A whole Airflow: its processes on loopback, with a database and log files of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -30,16 +30,18 @@ class AirflowStack:
     """API server, scheduler with the LocalExecutor, DAG processor and triggerer, as separate processes.
 
     :param home: an empty folder for everything that they write.
-    :param dag_files: files to serve; they are copied, and parsed once.
+    :param dag_files: DAG files; they are copied, and parsed once.
+    :param settings: environment variables that change or complete the default settings.
     """
 
-    def __init__(self, home: Path, dag_files: Iterable[Path]) -> None:
+    def __init__(self, home: Path, dag_files: Iterable[Path], settings: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.dag_files = list(dag_files)
         self.port = _free_port()
         self.api = AirflowApi(f"http://{_LOOPBACK}:{self.port}")
         self.seconds_to_start = 0.0
-        self._environment = self._settings()
+        self.fernet_key = Fernet.generate_key().decode()
+        self._environment = {**self._defaults(), **(settings or {})}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._orphans: list[psutil.Process] = []
 
@@ -50,11 +52,11 @@ class AirflowStack:
 
     @property
     def process_logs(self) -> Path:
-        """Folder of what the processes print, one file for each."""
+        """Folder of the output of the processes, one file for each."""
         return self.home / "process-logs"
 
     def start(self) -> None:
-        """Make the database, start the processes, and wait until Airflow calls all of them healthy.
+        """Create the database, start the processes, and wait until all of them are healthy.
 
         :raises RuntimeError: if a process ends, or Airflow is not healthy in time; with the ends of the logs.
         """
@@ -70,12 +72,15 @@ class AirflowStack:
         self.seconds_to_start = time.monotonic() - began
 
     def launch(self, name: str) -> None:
-        """Start one more process, or one that was killed; what follows a space tells those of one kind apart."""
+        """Start one more process, or one that was killed.
+
+        :param name: the component; a number after a space tells several of one component apart.
+        """
         component = name.partition(" ")[0]
         self._processes[name] = self._spawn(component, *self._arguments(component), log=name)
 
     def kill(self, name: str) -> list[psutil.Process]:
-        """Kill one process, without a warning to it, and give those that it has started and left behind."""
+        """Kill one process with SIGKILL, and return the processes that it had started, which live on."""
         popen = self._processes.pop(name)
         left = psutil.Process(popen.pid).children(recursive=True)
         self._orphans += left
@@ -84,21 +89,52 @@ class AirflowStack:
         return left
 
     def kill_task(self, pid: int) -> None:
-        """Kill a task's process, without a warning to it."""
-        (task,) = (child for child in self.children("scheduler") if child.pid == pid)
-        task.kill()
+        """Kill a task's process with SIGKILL."""
+        self._child_of_scheduler(pid).kill()
+
+    def kill_worker(self, pid: int, *, and_task: bool) -> psutil.Process:
+        """Kill the executor's worker that runs a task, and return the task's process.
+
+        :param pid: of the task's process.
+        """
+        task = self._child_of_scheduler(pid)
+        worker = task.parent()
+        assert worker
+        assert self._child_of_scheduler(worker.pid)
+        self._orphans.append(task)
+        worker.kill()
+        if and_task:
+            task.kill()
+        return task
+
+    @contextlib.contextmanager
+    def paused_workers(self) -> Iterator[None]:
+        """Pause the executor's workers, so that tasks stay queued. No task may be running."""
+        workers = [
+            child
+            for child in self.children("scheduler")
+            if is_alive(child) and "LocalExecutor" in " ".join(child.cmdline())
+        ]
+        assert workers
+        try:
+            for worker in workers:
+                worker.send_signal(signal.SIGSTOP)
+            yield
+        finally:
+            for worker in filter(is_alive, workers):
+                worker.send_signal(signal.SIGCONT)
 
     def children(self, name: str) -> list[psutil.Process]:
-        """Give all that one process has started, and what those have started."""
+        """Return the descendants of a process."""
         return psutil.Process(self._processes[name].pid).children(recursive=True)
 
     def stop(self) -> None:
-        """End the processes and everything that they have started."""
+        """End the processes and their descendants."""
         family = list(self._family())
         for process in reversed(self._processes.values()):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-        # Tasks have process groups of their own. psutil tells a reused pid from the process that it has seen.
+        # Tasks have their own process groups. psutil does not kill another process that has reused a pid.
         _, alive = psutil.wait_procs(family, timeout=STOPPED_WITHIN)
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -109,9 +145,10 @@ class AirflowStack:
         self._orphans.clear()
 
     def wait_until(self, true: Callable[[], bool], what: str, *, within: float) -> None:
-        """Ask again and again until it is true.
+        """Wait until a condition is true.
 
-        :raises RuntimeError: if a process has ended, or the time is over.
+        :param what: the condition in words.
+        :raises RuntimeError: if a process has ended, or after ``within`` seconds.
         """
         deadline = time.monotonic() + within
         while not true():
@@ -119,11 +156,11 @@ class AirflowStack:
                 if process.poll() is not None:
                     raise RuntimeError(f"{name} has ended with {process.returncode}.\n{self.ends_of_logs()}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Waited {within:.0f} s in vain for {what}.")
+                raise RuntimeError(f"Waited {within:.0f} s for {what}.")
             time.sleep(0.4)
 
     def listening(self) -> set[str]:
-        """Give the addresses that the processes listen on."""
+        """Return the addresses that the processes listen on."""
         addresses = set()
         for process in self._family():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -133,12 +170,20 @@ class AirflowStack:
         return addresses
 
     def ends_of_logs(self, lines: int = 30) -> str:
-        """Give the last lines that each process has printed."""
+        """Return the last lines of the output of each process."""
         parts = []
         for file in sorted(self.process_logs.glob("*.log")):
             end = file.read_text(errors="replace").splitlines()[-lines:]
             parts.append("\n".join([f"--- {file.stem} ---", *end]))
         return "\n".join(parts)
+
+    def report_sections(self) -> list[tuple[str, str]]:
+        """Return what a failed test shows."""
+        return [("Airflow's processes", self.ends_of_logs())]
+
+    def _child_of_scheduler(self, pid: int) -> psutil.Process:
+        (found,) = (child for child in self.children("scheduler") if child.pid == pid)
+        return found
 
     def _family(self) -> Iterator[psutil.Process]:
         for popen in self._processes.values():
@@ -158,8 +203,7 @@ class AirflowStack:
         if code:
             raise RuntimeError(f"airflow db migrate has ended with {code}.\n{self.ends_of_logs()}")
         if (self.home / "airflow.db").exists():
-            # Four processes share the file; with a write-ahead log readers and the writer do not lock each other
-            # out.
+            # Four processes share the file. With a write-ahead log, reading and writing do not block each other.
             with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
                 database.execute("PRAGMA journal_mode=WAL")
 
@@ -188,7 +232,7 @@ class AirflowStack:
         names = {file.stem for file in self.dag_files}
         return self.api.is_healthy() and names <= self.api.dag_files()
 
-    def _settings(self) -> dict[str, str]:
+    def _defaults(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         url = f"http://{_LOOPBACK}:{self.port}"
         return {
@@ -203,9 +247,9 @@ class AirflowStack:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "AIRFLOW__CORE__FERNET_KEY": self.fernet_key,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            # What is searched for secrets should say as much as it ever will.
+            # Logs are searched for secrets, so they should be as detailed as possible.
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
@@ -213,12 +257,20 @@ class AirflowStack:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.task_logs),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            # The nightly DAG would run as well, against the Mendix of whatever test is there.
+            # Otherwise the nightly DAG would run as well, against the Mendix of another test.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             # The default of 5 seconds is too short for a machine that is busy with starting all of this.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         }
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process is running and not a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""A run that is hit by a crash, and what was seen of it."""
+"""A run that is hit by a crash, with observations."""
 
 from __future__ import annotations
 
@@ -10,89 +10,99 @@ from typing import Any
 
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage
 
-from ..system.scene import Scene
-from .stack import CrashStack
+from ..airflow_stack.scenario import Scenario
+from ..airflow_stack.stack import AirflowStack
+from .triggerers import Triggerers
 
 AT_WORK = ("running", "deferred", "success")
 
 
-class CrashScene(Scene):
-    """One build task and its Mendix, where builds go on until :meth:`finish_builds`.
+class CrashScenario(Scenario):
+    """One build task with its Mendix, where builds go on until :meth:`finish_builds`.
 
     :param name: of the run.
-    :param dag_id: whether the task waits on the worker or deferred.
+    :param dag_id: decides whether the task waits on the worker or deferred.
     """
 
-    airflow: CrashStack
-
-    def __init__(self, airflow: CrashStack, name: str, dag_id: str) -> None:
+    def __init__(self, airflow: AirflowStack, triggerers: Triggerers, name: str, dag_id: str) -> None:
         super().__init__(airflow, name, dag_id, "build", ending=Ending.STUCK_BUILDING)
+        self.triggerers = triggerers
         self.newest: dict[str, Any] = {}
         self.recovered_after: float | None = None
         self.remarks: list[str] = []
-        self.owners: list[str] = []
-        self._hit_at = 0.0
+        self._may_fail = False
+        self._crashed_at = 0.0
         self._tries_before = 0
 
     def begin(self) -> None:
         """Start the run."""
-        self.start(connection=self.conn_id)
+        self.start(connection=self.conn_id, revision=self.revision)
 
     def observe(self, task_instances: list[dict[str, Any]]) -> None:
-        """Write down what the API says, and keep all of it."""
+        """Record the state of this run, and keep all that Airflow says about its task."""
         super().observe(task_instances)
         for found in task_instances:
             if (found["dag_id"], found["dag_run_id"]) == (self.dag_id, self.name):
                 self.newest = found
-                job = found["triggerer_job"]
-                owner = self.airflow.triggerer_of_job.get(job["id"] if job else 0)
-                if owner and (not self.owners or self.owners[-1] != owner):
-                    self.owners.append(owner)
+
+    @property
+    def has_failed_unexpectedly(self) -> bool:
+        return self.run_state == "failed" and not self._may_fail
+
+    def mark_failed(self) -> None:
+        """Mark the task as failed."""
+        self._may_fail = True
+        self.airflow.api.mark_failed(self.dag_id, self.name, self.task_id)
+
+    def clear(self) -> None:
+        """Clear the task; a run that had ended goes on."""
+        super().clear()
+        self._may_fail = False
+        self.run_state = ""
 
     @property
     def is_running(self) -> bool:
         return self.newest.get("state") == "running" and self.newest.get("pid") is not None
 
     def is_waiting(self, attempt: int = 1) -> bool:
-        """Tell whether a try has looked at its package and goes on waiting."""
+        """Return whether a try has polled its package and goes on waiting."""
         if self.newest.get("try_number") != attempt:
             return False
         if self.dag_id == "crash_build_deferred":
             return bool(self.newest["state"] == "deferred" and self.owner)
-        return self.is_running and self.looks() > 0
+        return self.is_running and self.polls() > 0
 
-    def looks(self, since: float = 0.0) -> int:
-        """How often somebody has looked at a package by its id."""
-        return sum(entry.at > since for entry in self.platform.journal.requests("GET", "/packages/"))
+    def polls(self) -> int:
+        """Count the requests for a package by its id."""
+        return len(self.platform.journal.requests("GET", "/packages/"))
 
     @property
     def owner(self) -> str | None:
-        """The triggerer that has the task's trigger."""
-        job = self.newest.get("triggerer_job")
-        return self.airflow.triggerer_of_job.get(job["id"]) if job else None
+        """The name of the triggerer that runs the task's trigger."""
+        return self.triggerers.owner(self.newest)
 
     @contextmanager
-    def hit(self) -> Iterator[None]:
-        """Do what is to be recovered from."""
+    def crash(self) -> Iterator[None]:
+        """Measure the recovery from what is done in the block."""
         self._tries_before = int(self.newest["try_number"])
         yield
-        self._hit_at = time.monotonic()
+        self._crashed_at = time.monotonic()
 
     def is_at_work_again(self) -> bool:
-        """Tell whether a later try is at work."""
+        """Return whether a later try is at work."""
         return any(attempt > self._tries_before and state in AT_WORK for attempt, state in self.seen)
 
     def has_recovered(self) -> None:
-        """Write down how long that took."""
-        self.recovered_after = time.monotonic() - self._hit_at
+        """Record how long the recovery took."""
+        self.recovered_after = self.since_crash
 
     @property
-    def since_hit(self) -> float:
-        """Seconds."""
-        return time.monotonic() - self._hit_at
+    def since_crash(self) -> float:
+        """Seconds since the crash."""
+        return time.monotonic() - self._crashed_at
 
     def finish_builds(self) -> None:
-        """Let all builds succeed now, and those to come at once."""
+        """Let all builds succeed now, and later ones immediately."""
         self.platform.ending = Ending.SUCCEEDS
         self.platform.timeline = type(self.platform.timeline)(0.0, 0.0, 0.0)
         for package in self.packages:
@@ -100,21 +110,21 @@ class CrashScene(Scene):
 
     @property
     def packages(self) -> list[StoredPackage]:
-        """All that were made, earliest first."""
+        """All packages, oldest first."""
         return sorted(self.platform.packages.values(), key=lambda package: package.created_at)
 
     @property
     def start_calls(self) -> int:
-        """How often a build was asked for."""
+        """The number of requests that start a build."""
         return len(self.platform.journal.requests("POST"))
 
     @property
     def tries(self) -> int:
-        """The newest try."""
+        """The number of the newest try."""
         return int(self.newest["try_number"])
 
     def returned(self) -> str:
-        """Say which package the task returned."""
+        """Return, as text, which package the task returned."""
         value = self.return_value()
         ids = [package.package_id for package in self.packages]
         return ("the only one", "the newest")[len(ids) > 1] if ids and value == ids[-1] else repr(value)

@@ -1,4 +1,4 @@
-"""What the tests use of Airflow's REST API."""
+"""The part of Airflow's REST API that the tests use."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import requests
 
-_TRIES = 20
+_ATTEMPTS = 20
 
 
 class AirflowApi:
-    """Speaks to a server that takes everybody for an administrator.
+    """A client for an API server where everyone is an administrator.
 
     :param url: base URL of the API server.
     """
@@ -22,7 +22,7 @@ class AirflowApi:
         self._session.trust_env = False
 
     def is_healthy(self) -> bool:
-        """Tell whether all four components are healthy."""
+        """Return whether all four components are healthy."""
         try:
             health = self._call("GET", "monitor/health")
         except requests.RequestException:
@@ -31,7 +31,10 @@ class AirflowApi:
         return all(health[name]["status"] == "healthy" for name in components)
 
     def dag_files(self) -> set[str]:
-        """Give the names, without suffix, of the files whose DAGs are known; broken ones raise."""
+        """Return the names, without suffix, of the DAG files that Airflow has parsed.
+
+        :raises RuntimeError: if one of them could not be imported.
+        """
         errors = self._call("GET", "importErrors")["import_errors"]
         if errors:
             raise RuntimeError("\n".join(error["stack_trace"] for error in errors))
@@ -39,15 +42,20 @@ class AirflowApi:
         return {dag["relative_fileloc"].removesuffix(".py") for dag in dags}
 
     def version(self) -> str:
-        """Give Airflow's version."""
+        """Return Airflow's version."""
         return str(self._call("GET", "version")["version"])
+
+    def triggerer_jobs(self) -> set[int]:
+        """Return the ids of the triggerers' jobs."""
+        jobs = self._call("GET", "jobs", params={"job_type": "TriggererJob", "order_by": "id"})["jobs"]
+        return {job["id"] for job in jobs}
 
     def add_connection(self, conn_id: str, **fields: Any) -> None:
         """Store a connection in the database."""
         self._call("POST", "connections", json={"connection_id": conn_id, "conn_type": "mendix", **fields})
 
     def change_connection(self, conn_id: str, **fields: Any) -> None:
-        """Change some fields of it."""
+        """Change some fields of a connection."""
         self._call(
             "PATCH",
             f"connections/{conn_id}",
@@ -64,22 +72,22 @@ class AirflowApi:
         )
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """Give what Airflow says about a run."""
+        """Return a run."""
         return self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")
 
     def task_instances(self) -> list[dict[str, Any]]:
-        """Give the newest try of every task of the runs that were started last."""
-        wanted = {"limit": 100, "order_by": "-run_after"}
-        return list(self._call("GET", "dags/~/dagRuns/~/taskInstances", params=wanted)["task_instances"])
+        """Return the newest try of every task of the runs that were started last."""
+        newest = {"limit": 100, "order_by": "-run_after"}
+        return list(self._call("GET", "dags/~/dagRuns/~/taskInstances", params=newest)["task_instances"])
 
     def tasks_of(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
-        """Give the newest try of every task of one run, by the task's id."""
+        """Return the newest try of every task of one run, by the task's id."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found = self._call("GET", path, params={"limit": 100})["task_instances"]
         return {instance["task_id"]: instance for instance in found}
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """Answer a task that asks a person."""
+        """Answer an approval task."""
         self._call(
             "PATCH",
             f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails",
@@ -87,20 +95,26 @@ class AirflowApi:
         )
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear one task, whatever its state."""
+        """Clear one task, in any state."""
         self._call(
             "POST",
             f"dags/{dag_id}/clearTaskInstances",
             json={"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False},
         )
 
+    def mark_failed(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Do what the button "Mark as failed" does."""
+        self._call(
+            "PATCH", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": "failed"}
+        )
+
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
-        """Give the extra links of a task."""
+        """Return the extra links of a task."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
         return dict(self._call("GET", path)["extra_links"])
 
     def return_value(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """Give what a task has returned."""
+        """Return the return value of a task."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self._call("GET", path)["value"]
 
@@ -108,12 +122,12 @@ class AirflowApi:
         if path != "monitor/health" and "Authorization" not in self._session.headers:
             token = self._session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        for _ in range(_TRIES):
-            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
-            # SQLite lets one process write at a time, and refuses others at once where waiting could not help.
-            if answer.status_code != 500 or "Database error" not in answer.text:
+        for _ in range(_ATTEMPTS):
+            response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
+            # SQLite lets one process write at a time, and refuses another one at once where waiting cannot help.
+            if response.status_code != 500 or "Database error" not in response.text:
                 break
             time.sleep(0.5)
-        if not answer.ok:
-            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
-        return answer.json()
+        if not response.ok:
+            raise requests.HTTPError(f"{method} {path}: {response.status_code} {response.text}", response=response)
+        return response.json()
