@@ -23,7 +23,7 @@
     │   ├── StopFailedError              500 STOP_FAILED                            (final)
     │   ├── StartFailedError             500 DB_SYNC_FAILED, MISSING_CONSTANT, …    (final)
     │   ├── AlreadyStartedError          500 ALREADY_STARTED, in effect a success
-    │   ├── AlreadyStartingError         500 APP_ALREADY_HAS_A_STARTING_JOB
+    │   ├── AlreadyStartingError         500 APP_ALREADY_HAS_A_STARTING_JOB         (transient)
     │   ├── EnvironmentBusyError         400 ENVIRONMENT_BUSY, INVALID_STATE        (transient)
     │   ├── RestoreRefusedError          400 ERROR_NOT_ALLOWED                      (final)
     │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
@@ -308,6 +308,7 @@ class AlreadyStartedError(MendixResponseError):
 class AlreadyStartingError(MendixResponseError):
     """Another start of the app is in progress."""
 
+    transient = True
     advice = "Wait until that start has ended."
 
 

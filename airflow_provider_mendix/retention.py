@@ -1,21 +1,25 @@
-"""Which packages of an app to keep and which to delete: decided as a whole before anything is deleted."""
+"""Which packages of an app to keep and which to delete: all of it is decided before anything is deleted."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.build import Package, PackageStatus
+from airflow_provider_mendix.archive.catalog import not_archived
 from airflow_provider_mendix.exceptions import MendixError, PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
-_MOST_TROUBLES_IN_A_ROW = 5
-_MOST_NAMES = 20
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+_MAX_FAILURES_IN_A_ROW = 5
+_MAX_IDS = 20
 
 log = logging.getLogger(__name__)
 
@@ -28,28 +32,28 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to become of the packages of an app.
+    """What to do with the packages of an app.
 
-    :param delete: the oldest first.
-    :param keep: the newest first.
+    :param delete: oldest first.
+    :param keep: newest first.
     """
 
     delete: tuple[Package, ...]
     keep: tuple[Kept, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON-plain values."""
+        """Return the plan as JSON values."""
         return {
-            "delete": [_told(package) for package in self.delete],
-            "keep": [{**_told(kept.package), "reason": kept.reason} for kept in self.keep],
+            "delete": [_summary(package) for package in self.delete],
+            "keep": [{**_summary(kept.package), "reason": kept.reason} for kept in self.keep],
         }
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What has become of the packages that were to be deleted, by their ids.
+class PruneResult(msgspec.Struct, frozen=True):
+    """What happened to the packages of a plan, by their ids.
 
-    :param in_use: Mendix refused, because an environment uses it.
-    :param missing: it was not there any more.
+    :param in_use: Mendix refused to delete it, because an environment uses it.
+    :param missing: it had been deleted before.
     """
 
     deleted: list[str] = []
@@ -65,13 +69,13 @@ def plan(
     older_than: timedelta | None,
     now: pendulum.DateTime,
 ) -> Plan:
-    """Decide which packages go.
+    """Decide which packages to delete.
 
-    Those stay that are among the newest ``keep_last`` that are ``Succeeded``, or newer than one of them; all of
-    them where there are fewer than that; and whatever is unfinished or has no date.
+    The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does what is newer than one of them. All
+    stay if there are fewer. What is unfinished or has no date stays.
 
-    :param per_branch: decide for each branch on its own; packages whose name tells none are one group.
-    :param older_than: those that are not older stay too.
+    :param per_branch: decide for each branch on its own; packages whose name shows no branch are one group.
+    :param older_than: keep also what is not older than this.
     """
     groups: dict[str | None, list[Package]] = {}
     for package in packages:
@@ -89,10 +93,10 @@ def plan(
     return Plan(tuple(sorted(delete, key=_rank)), tuple(keep))
 
 
-def spare(plan: Plan, reasons: Mapping[str, str]) -> Plan:
-    """Keep some of what was to be deleted after all.
+def exclude(plan: Plan, reasons: Mapping[str, str]) -> Plan:
+    """Return the plan without deleting some of its packages.
 
-    :param reasons: why, by the ids of the packages.
+    :param reasons: why each of them stays, by its id.
     """
     delete = [package for package in plan.delete if package.package_id not in reasons]
     keep = list(plan.keep)
@@ -101,11 +105,22 @@ def spare(plan: Plan, reasons: Mapping[str, str]) -> Plan:
     return Plan(tuple(delete), tuple(keep))
 
 
-def announce(plan: Plan, app_id: str, now: pendulum.DateTime) -> None:
+def exclude_unarchived(plan: Plan, archive: ObjectStoragePath, app_id: str) -> Plan:
+    """Return the plan without deleting packages that an archive does not hold undamaged.
+
+    Failed packages have no file, and need no archive.
+
+    :param archive: the folder; everything below it counts.
+    """
+    with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]
+    return exclude(plan, not_archived(archive, app_id, with_file))
+
+
+def log_plan(plan: Plan, app_id: str, now: pendulum.DateTime) -> None:
     """Log what is to be deleted."""
     for package in plan.delete:
         log.info(
-            "Package %s of app %s is to be deleted: version %s, %d days old, %s",
+            "To be deleted: package %s of app %s, version %s, %d days old, %s",
             package.package_id,
             app_id,
             package.version or "unknown",
@@ -115,57 +130,56 @@ def announce(plan: Plan, app_id: str, now: pendulum.DateTime) -> None:
     log.info("App %s: %d package(s) to delete, %d to keep", app_id, len(plan.delete), len(plan.keep))
 
 
-def carry_out(plan: Plan, hook: MendixHook, app_id: str) -> Done:
-    """Delete what is to be deleted. One package that gives trouble does not hold up the others.
+def apply(plan: Plan, hook: MendixHook, app_id: str) -> PruneResult:
+    """Delete what the plan says. A package that cannot be deleted does not stop the others.
 
-    A delete call is sent once. Whether one without an answer was carried out shows when the task runs again and
-    lists the packages anew.
+    A delete call is sent once. If its response is lost, the next run of the task lists the packages again and
+    shows whether it was processed.
 
-    :raises MendixError: if some are left; it names what is done and what is left.
+    :raises MendixError: if some packages are left; it names what was deleted and what is left.
     """
-    done = Done()
+    result = PruneResult()
     ids = [package.package_id for package in plan.delete]
     left: list[str] = []
-    in_a_row = 0
+    failures_in_a_row = 0
     for position, package_id in enumerate(ids):
-        trouble = _delete(package_id, hook, app_id, done)
-        if trouble is None:
-            in_a_row = 0
+        if _delete(package_id, hook, app_id, result):
+            failures_in_a_row = 0
             continue
         left.append(package_id)
-        in_a_row += 1
-        if in_a_row == _MOST_TROUBLES_IN_A_ROW:
-            # It is not the packages: whoever is down or limits requests is not helped by more of them.
+        failures_in_a_row += 1
+        if failures_in_a_row == _MAX_FAILURES_IN_A_ROW:
+            # The packages are not the cause. More requests do not help a server that is down or limits them.
             left += ids[position + 1 :]
             break
     if left:
-        raise _unfinished(app_id, done, left)
-    return done
+        raise _unfinished(app_id, result, left)
+    return result
 
 
-def _delete(package_id: str, hook: MendixHook, app_id: str, done: Done) -> MendixError | None:
-    """Delete a package and write down what became of it; give the error if that is not known."""
+def _delete(package_id: str, hook: MendixHook, app_id: str, result: PruneResult) -> bool:
+    """Delete a package and record the result; return whether there is one."""
     try:
         hook.delete_package(app_id, package_id)
     except PackageInUseError:
-        log.info("Package %s of app %s is in use, so it stays.", package_id, app_id)
-        done.in_use.append(package_id)
+        log.info("Package %s of app %s is in use; keeping it.", package_id, app_id)
+        result.in_use.append(package_id)
     except PackageNotFoundError:
-        log.info("Package %s of app %s is gone already.", package_id, app_id)
-        done.missing.append(package_id)
+        log.info("Package %s of app %s does not exist any more.", package_id, app_id)
+        result.missing.append(package_id)
     except MendixError as error:
         if error.final:
             raise
         log.warning("Package %s of app %s could not be deleted. %s", package_id, app_id, error)
-        return error
+        return False
     else:
         log.info("Deleted package %s of app %s.", package_id, app_id)
-        done.deleted.append(package_id)
-    return None
+        result.deleted.append(package_id)
+    return True
 
 
 def _last_to_keep(group: list[Package], keep_last: int) -> tuple[float, str] | None:
-    """Give the rank of the last one that is kept for being among the newest; nothing if there are too few."""
+    """Return the rank of the oldest package among the newest ``keep_last``; ``None`` if there are too few."""
     succeeded = [
         _rank(package)
         for package in group
@@ -181,7 +195,7 @@ def _reason_to_keep(
     older_than: timedelta | None,
     now: pendulum.DateTime,
 ) -> str | None:
-    """Say why a package stays, if it does."""
+    """Return why a package stays, if it does."""
     if package.is_unfinished:
         return f"it is {package.status}"
     if package.creation_date is None:
@@ -196,7 +210,7 @@ def _reason_to_keep(
 
 
 def _rank(package: Package) -> tuple[float, str]:
-    """Order packages by age; those of the same moment have an order too, so that a plan is always the same."""
+    """Return a sort key by age, then by id, so that a plan is always the same."""
     return package.creation_date.timestamp() if package.creation_date else 0.0, package.package_id
 
 
@@ -204,19 +218,19 @@ def _age(package: Package, now: pendulum.DateTime) -> timedelta:
     return now - (package.creation_date or now)
 
 
-def _told(package: Package) -> dict[str, Any]:
+def _summary(package: Package) -> dict[str, Any]:
     summary = package.summary()
     return {name: summary[name] for name in ("package_id", "version", "status", "creation_date")}
 
 
-def _unfinished(app_id: str, done: Done, left: list[str]) -> MendixError:
+def _unfinished(app_id: str, result: PruneResult, left: list[str]) -> MendixError:
     return MendixError(
-        f"App {app_id}: not all packages could be deleted. Left: {_some(left)}. Deleted: {_some(done.deleted)}."
-        f" In use: {_some(done.in_use)}. Gone already: {_some(done.missing)}. Another try of the task looks again"
-        " and goes on with what is left; the log above says what was wrong."
+        f"App {app_id}: not all packages could be deleted. Left: {_some(left)}. Deleted: {_some(result.deleted)}."
+        f" In use: {_some(result.in_use)}. Missing: {_some(result.missing)}. A retry of the task lists the"
+        " packages again and goes on with what is left; the log above has the errors."
     )
 
 
 def _some(ids: list[str]) -> str:
-    more = f" and {len(ids) - _MOST_NAMES} more" if len(ids) > _MOST_NAMES else ""
-    return ", ".join(ids[:_MOST_NAMES]) + more if ids else "none"
+    more = f" and {len(ids) - _MAX_IDS} more" if len(ids) > _MAX_IDS else ""
+    return ", ".join(ids[:_MAX_IDS]) + more if ids else "none"

@@ -1,20 +1,24 @@
-"""When one call is sent again: only if repeating it is harmless, and only if that may help."""
+"""Try again: one call, if repeating it is harmless; or an action that looks before it acts, until a deadline."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
 
 from airflow_provider_mendix.api.call import Call
-from airflow_provider_mendix.clock import Clock
-from airflow_provider_mendix.exceptions import MendixError
+from airflow_provider_mendix.clock import Clock, current_clock
+from airflow_provider_mendix.exceptions import MendixError, WaitTimeoutError
+from airflow_provider_mendix.settings import MAX_RETRY_AFTER
 
 T = TypeVar("T")
 
 ATTEMPTS = 4
 LONGEST_PAUSE = 60.0
+
+log = logging.getLogger(__name__)
 
 _backoff = tenacity.wait_random_exponential(multiplier=1, max=20)
 
@@ -50,3 +54,35 @@ def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, MendixError) else None
     return max(asked or 0.0, _backoff(state))
+
+
+def retry_until_timeout(attempt: Callable[[], T], *, timeout: float, poll_interval: float, action: str) -> T:
+    """Make attempts, on the worker, until one succeeds or Mendix refuses for good.
+
+    :param attempt: what to try; it looks at the state in Mendix before it changes anything.
+    :param timeout: how long to go on, in seconds.
+    :param poll_interval: the pause between two attempts in seconds; longer if Mendix asks for it.
+    :param action: what is attempted, for messages, such as ``stop environment Test of app shop``.
+    :raises WaitTimeoutError: if time is up.
+    :raises MendixError: the first error that is not transient.
+    """
+    clock = current_clock()
+    deadline = clock.now() + timeout
+    logged = ""
+    while True:
+        try:
+            return attempt()
+        except MendixError as error:
+            if not error.transient:
+                raise
+            left = deadline - clock.now()
+            if left <= 0:
+                raise WaitTimeoutError(
+                    f"Could not {action} within {timeout:.0f} s. A retry of the task looks at the state in Mendix"
+                    f" first. The last problem: {error}"
+                ) from error
+            if str(error) != logged:
+                logged = str(error)
+                log.warning("Could not %s yet; trying again every %.0f s. %s", action, poll_interval, error)
+            asked = min(error.retry_after or 0.0, MAX_RETRY_AFTER)
+            clock.sleep(min(max(poll_interval, asked), left))

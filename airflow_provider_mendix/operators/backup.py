@@ -1,4 +1,4 @@
-"""Operators for backups: make a snapshot of an environment, put one back."""
+"""Operators for backups: make a snapshot of an environment, restore one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import EnvironmentStateError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.environment import MendixChangingOperator, MendixEnvironmentOperator
+from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
+from airflow_provider_mendix.operators.arguments import as_written, boolean
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+__all__ = ["MendixCreateBackupOperator", "MendixRestoreBackupOperator"]
 
 BACKUP_KEY = "mendix_backup"
 
@@ -24,15 +27,15 @@ BACKUP_KEY = "mendix_backup"
 class MendixCreateBackupOperator(MendixEnvironmentOperator):
     """Make a snapshot of an environment's database and files, and wait until it is ``completed``.
 
-    To back up reads only, so production needs no leave. Mendix lets it be done while the app runs.
+    A snapshot only reads, so production needs no permission in the DAG. The app may run meanwhile.
 
-    The task returns the ``snapshot_id``; in XCom under ``mendix_backup`` are ``snapshot_id``, ``state``,
+    The task returns the ``snapshot_id``. XCom has under ``mendix_backup``: ``snapshot_id``, ``state``,
     ``model_version``, ``comment``, ``created_at``, ``finished_at``, ``expires_at``.
 
-    One task run makes one snapshot, whatever crashes: its comment ends with a marker, and before a snapshot is
-    asked for, the task looks for its own in the list. A retry after one that ended as ``failed`` makes a new one,
-    and so does clearing the task. While the environment is busy (another backup, maintenance) and after a lost
-    answer, the task looks and tries again every ``poll_interval`` until ``timeout``, on the worker.
+    One task run makes one snapshot, whatever crashes: its comment ends with a marker, and the task searches the
+    list for its own snapshot before it asks for one. A retry after a snapshot that ended as ``failed`` makes a new
+    one, and so does a Clear. While the environment is busy (another backup, maintenance) and after a lost
+    response, the task searches and tries again every ``poll_interval`` until ``timeout``, on the worker.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/#create-snapshot
 
@@ -42,23 +45,23 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the snapshot is ``completed``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks, at least 5.
-    :param timeout: seconds to wait at most: for Mendix to take it, and then for it to be done. After a time-out,
-        the backup goes on in Mendix.
-    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
-    :raises AirflowFailException: if there is no such environment, the user may not back it up, a value cannot be
-        right or the key is refused. The reason is its ``__cause__``.
+    :param poll_interval: seconds between two polls, at least 5.
+    :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
+        After a timeout, the backup goes on in Mendix.
+    :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
+    :raises AirflowFailException: if the environment does not exist, the user may not back it up, a value is
+        invalid or the key is refused. The reason is its ``__cause__``.
     :raises BackupFailedError: if the snapshot ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "comment")
-    deed = "back up"
+    action = "back up"
 
     def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.comment = comment
-        self._as_written = repr([str(value) for value in (self.app_id, self.environment, comment)])
+        self._as_written = as_written(app_id=self.app_id, environment=self.environment, comment=comment)
 
     def execute(self, context: Context) -> str:
         """Find or start the snapshot, and wait for it if asked to."""
@@ -77,31 +80,31 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
                 return snapshot.snapshot_id
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
             wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by=visible_by)
-            return self._handed_on(self.wait_for(hook, wait), context)
+            return self._push_result(self.wait_for(hook, wait), context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the snapshot."""
         from airflow_provider_mendix.waits.event import result_of
 
         with fail_without_retry(self):
-            return self._handed_on(result_of(event), context)
+            return self._push_result(result_of(event), context)
 
-    def _handed_on(self, result: dict[str, Any], context: Context) -> str:
+    def _push_result(self, result: dict[str, Any], context: Context) -> str:
         context["ti"].xcom_push(key=BACKUP_KEY, value=result)
         return str(result["snapshot_id"])
 
 
 class MendixRestoreBackupOperator(MendixChangingOperator):
-    """Put a snapshot back over **all data** of an environment, and wait until that is ``completed``.
+    """Restore a snapshot over **all data** of an environment, and wait until that is ``completed``.
 
     The environment must be ``Stopped``, and stays so. While it is busy (another backup, maintenance), and after a
-    lost answer, the task tries again every ``poll_interval`` until ``timeout``, on the worker.
+    lost response, the task tries again every ``poll_interval`` until ``timeout``, on the worker.
 
     The task returns the ``restore_id``.
 
-    Mendix has no list of restores, so a restore that an earlier try has begun cannot be found: a retry restores
-    again. That brings the same data, and Mendix refuses to do both at once. A Clear restores again too; whatever
-    was changed in the data since is lost then, but for an environment that runs, which is refused.
+    Mendix has no list of restores, so a restore that an earlier try has started cannot be found: a retry restores
+    again. That brings the same data, and Mendix refuses two restores at once. A Clear restores again too, and
+    changes of the data since then are lost; an environment that runs is refused.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/#restore-snapshot
 
@@ -111,31 +114,29 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     :param db_only: leave the files as they are.
     :param allow_production: whether the environment may be production, by Mendix's flag or by its name.
     :param mendix_conn_id: id of the Airflow connection.
-    :param wait_for_completion: wait until the data is back.
+    :param wait_for_completion: wait until the data is restored.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks, at least 5.
-    :param timeout: seconds to wait at most: for Mendix to take it, and then for it to be done. After a time-out,
-        the restore goes on in Mendix.
-    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
-    :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, there is no such
-        environment or snapshot, it is production and not allowed, a value cannot be right or the key is refused.
-        The reason is its ``__cause__``.
+    :param poll_interval: seconds between two polls, at least 5.
+    :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
+        After a timeout, the restore goes on in Mendix.
+    :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
+    :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, the environment or the
+        snapshot does not exist, it is production and not allowed, a value is invalid or the key is refused. The
+        reason is its ``__cause__``.
     :raises RestoreFailedError: if the restore ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "snapshot_id")
-    deed = "restore a snapshot to"
+    action = "restore a snapshot to"
 
     def __init__(self, *, snapshot_id: str, db_only: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(db_only, bool):
-            raise ValueError(f"db_only must be True or False, not {db_only!r}.")  # noqa: TRY004
         self.snapshot_id = snapshot_id
-        self.db_only = db_only
+        self.db_only = boolean("db_only", db_only)
 
     def execute(self, context: Context) -> str:
-        """Begin to put the snapshot back, and wait if asked to."""
+        """Start the restore, and wait for it if asked to."""
         from airflow_provider_mendix.waits.backup import RestoreWait
 
         hook = MendixHook(self.mendix_conn_id)
@@ -150,17 +151,17 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
             return self.finish(self.wait_for(hook, wait))
 
     def finish(self, result: dict[str, Any]) -> str:
-        """Give the ``restore_id``."""
+        """Return the ``restore_id``."""
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:
         status = self.check_allowed(hook).status
         if status != EnvironmentStatus.STOPPED:
             raise EnvironmentStateError(
-                f"The {self.where} is {status}, and data can only be restored to one that is Stopped. Stop it"
+                f"The {self.target} is {status}, and data can only be restored to one that is Stopped. Stop it"
                 " first, with MendixStopEnvironmentOperator. Nothing was changed."
             )
         with self.with_environment_state(hook):
             restore = hook.create_restore(self.app_id, self.environment, snapshot_id, db_only=self.db_only)
-        self.log.info("Restoring snapshot %s to %s: restore %s.", snapshot_id, self.where, restore.restore_id)
+        self.log.info("Restoring snapshot %s to %s: restore %s.", snapshot_id, self.target, restore.restore_id)
         return restore.restore_id

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.arguments import boolean, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_OUTAGE_TOLERANCE,
     DEFAULT_POLL_INTERVAL,
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_mendix.waits.base import Wait
-
-
-def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
-    """Return a duration that a DAG author gave, in seconds.
-
-    :raises ValueError: if it is too short.
-    """
-    given = value.total_seconds() if isinstance(value, timedelta) else value
-    if given < at_least:
-        raise ValueError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
-    return given
 
 
 class MendixWaitingOperator(BaseOperator):
@@ -60,8 +50,8 @@ class MendixWaitingOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.mendix_conn_id = mendix_conn_id
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.wait_for_completion = boolean("wait_for_completion", wait_for_completion)
+        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)
         self.timeout = seconds("timeout", timeout, at_least=1)
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)

@@ -11,7 +11,6 @@ import pendulum
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_mendix.api import deploy, inputs
-from airflow_provider_mendix.api.build import PackageStatus
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     InvalidInputError,
@@ -22,78 +21,75 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
+from airflow_provider_mendix.operators.arguments import as_written, boolean, choice, count
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
-# What only a task that runs needs is imported where it is used: a DAG file that is parsed needs none of it.
+# Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_mendix import retention
     from airflow_provider_mendix.builds.find_or_start import Build
     from airflow_provider_mendix.builds.intent import Intent
     from airflow_provider_mendix.builds.marker import OnClear
     from airflow_provider_mendix.builds.resolve import Bump, IfExists
 
+__all__ = ["MendixDeletePackageOperator", "MendixPrunePackagesOperator", "MendixStartBuildOperator"]
+
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
 PHASES_KEY = "mendix_phases"
 PLAN_KEY = "plan"
-_CHOICES = {
-    "on_clear": ("rebuild", "reattach"),
-    "if_exists": ("rebuild", "reuse", "skip", "fail"),
-    "bump": (None, "patch", "minor", "major"),
-}
 
 
 class MendixStartBuildOperator(MendixWaitingOperator):
     """Start a build; with ``wait_for_completion=True`` (the default) wait until its package is ``Succeeded``.
 
-    The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. What was
-    chosen is in XCom under ``mendix_build``: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``;
-    and, after a wait, under ``mendix_phases`` the seconds that the build was seen ``queued``, ``building`` and
-    ``uploading``. They also go to Airflow's metrics as timers, ``mendix.package.queued`` and so on.
+    The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. XCom has
+    under ``mendix_build`` what was chosen: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``.
+    After a wait it has under ``mendix_phases`` how many seconds the build was seen ``queued``, ``building`` and
+    ``uploading``. These also go to Airflow's metrics as the timers ``mendix.package.queued`` and so on.
 
     One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
     that finds it waits for that package. A retry after a build that ended as ``Failed`` starts a new one, and so
-    does clearing the task. The order of what counts is fixed: first a package that carries the task's own marker,
-    then ``if_exists``, then ``max_parallel_builds``, then ``bump``.
+    does a Clear. The order is fixed: first a package with the task's own marker, then ``if_exists``, then
+    ``max_parallel_builds``, then ``bump``.
 
-    Building a Free App also deploys it: that is what Mendix does, and nothing in its answers tells a Free App.
+    Building a Free App also deploys it: Mendix does that, and no response shows that an app is a Free App.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
 
     :param app_id: subdomain of the app, as in ``https://<app_id>.mendixcloud.com``.
-    :param revision: SVN revision number (an ``int`` will do) or Git commit hash; a short hash is sent in full
-        length where the repository can be asked. ``None``: the newest of the branch when the build is started.
+    :param revision: SVN revision number (``int`` or text) or Git commit hash; a short hash is sent in full length
+        where the repository can be asked. ``None``: the newest of the branch when the build is started.
     :param version: ``major.minor.patch``; Mendix tags the revision with it and adds the revision as fourth part.
     :param bump: instead of a version, the part to raise of the highest version that the app's packages have:
-        ``"patch"``, ``"minor"`` or ``"major"``. Two tasks that bump at the same time may take the same version.
+        ``"patch"``, ``"minor"`` or ``"major"``. Two tasks that bump at the same time may use the same version.
     :param branch: ``main`` (Git), ``trunk`` (SVN), or another branch with or without ``branches/``. Left out with
-        a revision, it is not sent, and Mendix does not document what it builds then; left out without a revision,
+        a revision, it is not sent, and Mendix does not document what it builds then. Left out without a revision,
         it is the main line.
-    :param check_revision: refuse a revision that is not on the branch: with SVN, Mendix would build it in silence.
-    :param if_exists: what to do if a package of the revision (and of the version, if one is given) is there that
+    :param check_revision: refuse a revision that is not on the branch; with SVN, Mendix would build it anyway.
+    :param if_exists: what to do if there is a package of the revision (and of the version, if one is given) that
         is not ``Failed``: ``"rebuild"``; ``"reuse"`` it, and wait for it if it is still being built; ``"skip"``
-        the task; or ``"fail"``.
-    :param max_parallel_builds: wait to start the build while so many builds of the app are under way, whoever has
-        started them. Mendix keeps no lock: tasks that look at the same moment may all start.
+        the task; or ``"fail"`` it.
+    :param max_parallel_builds: do not start the build while this many builds of the app are in progress, by
+        anyone. Mendix has no lock: tasks that poll at the same moment may all start.
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
-    :param on_clear: what to do when somebody clears the task: ``"rebuild"``, or ``"reattach"`` to a package that
-        it has started before, unless that is ``Failed``.
+    :param on_clear: what to do when the task is cleared: ``"rebuild"``, or ``"reattach"`` to a package that it has
+        started before, unless that is ``Failed``.
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the package is ``Succeeded``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks at the package, at least 5.
-    :param timeout: seconds to wait for the package at most. There is no call that cancels a build: after a
-        time-out it goes on in Mendix.
-    :param outage_tolerance: seconds without one good answer from Mendix that the wait puts up with.
-    :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
-        no such app: another try would only meet that again. The reason is its ``__cause__``.
+    :param poll_interval: seconds between two polls of the package, at least 5.
+    :param timeout: how long to wait for the package, in seconds. No call cancels a build: after a timeout it goes
+        on in Mendix.
+    :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
+    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or the app does
+        not exist: a retry cannot fix that. The reason is its ``__cause__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
     :raises BuildFailedError: if Mendix refuses to build.
     :raises PackageFailedError: if the build ends as ``Failed``.
-    :raises WaitTimeoutError: if it is not done in time.
+    :raises WaitTimeoutError: if the package is not done in time.
     """
 
     template_fields: Sequence[str] = (
@@ -123,34 +119,30 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("on_clear", on_clear), ("if_exists", if_exists), ("bump", bump)):
-            if value not in _CHOICES[name]:
-                raise ValueError(f"{name} must be one of {_CHOICES[name]}, not {value!r}.")
         if (version is None) == (bump is None):
             raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
-        if max_parallel_builds is not None and max_parallel_builds < 1:
-            raise ValueError(f"max_parallel_builds must be at least 1, not {max_parallel_builds}.")
         self.app_id = app_id
         self.revision = revision
         self.version = version
-        self.bump = bump
+        self.bump: Bump | None = choice("bump", bump, (None, "patch", "minor", "major"))
         self.branch = branch
-        self.check_revision = check_revision
+        self.check_revision = boolean("check_revision", check_revision)
         self.description = description
-        self.on_clear = on_clear
-        self.if_exists = if_exists
-        self.max_parallel_builds = max_parallel_builds
-        self._as_written = repr([str(value) for value in (app_id, revision, version or bump, branch)])
+        self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
+        self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
+        self.max_parallel_builds = (
+            None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
+        )
+        self._as_written = as_written(app_id=app_id, revision=revision, version=version, bump=bump, branch=branch)
 
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
-
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
-            self._hand_on(build, context)
-            self._keep_project_id(hook, context)
+            self._push_build(build, context)
+            self._push_project_id(hook, context)
             if build.is_reused and self.if_exists == "skip":
                 raise AirflowSkipException(
                     f"Revision {build.target.revision} of app {self.app_id} is built already: package"
@@ -162,20 +154,17 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
             result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by=visible_by))
-            self._keep_phases(result, context)
-            return self.finish(result)
+            return self._push_phases(result, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the package."""
         from airflow_provider_mendix.waits.event import result_of
 
         with fail_without_retry(self):
-            result = result_of(event)
-            self._keep_phases(result, context)
-            return self.finish(result)
+            return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
-        """Go on after the triggerer has waited for room for the build."""
+        """Go on after the triggerer has waited for capacity for the build."""
         from airflow_provider_mendix.waits.event import result_of
 
         with fail_without_retry(self):
@@ -183,18 +172,14 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         return self.execute(context)
 
     def on_kill(self) -> None:
-        """Touch nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
+        """Change nothing: Mendix has no call that cancels a build, and Airflow may kill a task by mistake."""
         if self._package_id:
             self.log.warning(
-                "Killed. Package %s of app %s is still being built: a retry of this task will find it,"
-                " a Clear builds again.",
+                "Killed. Package %s of app %s is still being built. A retry of this task finds it, a Clear builds"
+                " again.",
                 self._package_id,
                 self.app_id,
             )
-
-    def finish(self, result: dict[str, Any]) -> str:
-        """Give the ``PackageId``."""
-        return str(result["package_id"])
 
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
         from airflow_provider_mendix.builds.find_or_start import find_or_start
@@ -212,13 +197,6 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             self.wait_for(hook, found, method_name="resume_after_capacity")
         return found
 
-    def _hand_on(self, build: Build, context: Context) -> None:
-        target = msgspec.structs.asdict(build.target)
-        values = {"package_id": build.package_id, **target, "is_reused": build.is_reused}
-        context["ti"].xcom_push(key=BUILD_KEY, value=values)
-        if build.extra:
-            context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
-
     def _intent(self, context: Context) -> Intent:
         from airflow_provider_mendix.builds.intent import Intent
         from airflow_provider_mendix.builds.marker import owner_of
@@ -232,15 +210,23 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             owner=owner_of(context, self._as_written, retries=self.retries, on_clear=self.on_clear),
         )
 
-    def _keep_phases(self, result: dict[str, Any], context: Context) -> None:
+    def _push_build(self, build: Build, context: Context) -> None:
+        target = msgspec.structs.asdict(build.target)
+        values = {"package_id": build.package_id, **target, "is_reused": build.is_reused}
+        context["ti"].xcom_push(key=BUILD_KEY, value=values)
+        if build.extra:
+            context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
+
+    def _push_phases(self, result: dict[str, Any], context: Context) -> str:
         from airflow_provider_mendix.polling.worker import report_phases
 
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
+        return str(result["package_id"])
 
-    def _keep_project_id(self, hook: MendixHook, context: Context) -> None:
-        """The link to the portal needs the app's UUID; a release must not fail, nor wait, for want of a link."""
+    def _push_project_id(self, hook: MendixHook, context: Context) -> None:
+        """Push the app's UUID for the link to the portal; a release must neither fail nor wait for a link."""
         try:
             project_id = hook.send_once(deploy.get_app(self.app_id)).project_id
         except MendixError as error:
@@ -259,11 +245,10 @@ class MendixDeletePackageOperator(BaseOperator):
 
     :param app_id: subdomain of the app.
     :param package_id: id of the package.
-    :param missing_ok: count a package that is not there as deleted, instead of failing.
-    :param in_use: what to do about a package that some environment still uses: ``"fail"`` the task, or ``"skip"``
-        it.
+    :param missing_ok: accept a package that does not exist, instead of failing.
+    :param in_use: what to do if an environment still uses the package: ``"fail"`` the task, or ``"skip"`` it.
     :param mendix_conn_id: id of the Airflow connection.
-    :raises AirflowFailException: if a value cannot be right (before any request) or the key is refused.
+    :raises AirflowFailException: if a value is invalid (before any request) or the key is refused.
     :raises PackageNotFoundError: if there is no such package, unless ``missing_ok``.
     :raises PackageInUseError: if it is in use, unless ``in_use="skip"``.
     """
@@ -281,12 +266,10 @@ class MendixDeletePackageOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if in_use not in ("fail", "skip"):
-            raise ValueError(f"in_use must be 'fail' or 'skip', not {in_use!r}.")
         self.app_id = app_id
         self.package_id = package_id
-        self.missing_ok = missing_ok
-        self.in_use = in_use
+        self.missing_ok = boolean("missing_ok", missing_ok)
+        self.in_use = choice("in_use", in_use, ("fail", "skip"))
         self.mendix_conn_id = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -300,7 +283,7 @@ class MendixDeletePackageOperator(BaseOperator):
         except PackageNotFoundError:
             if not self.missing_ok:
                 raise
-            self.log.info("Package %s of app %s is not there; nothing to delete.", package_id, self.app_id)
+            self.log.info("Package %s of app %s does not exist; nothing to delete.", package_id, self.app_id)
             return {"package_id": package_id, "deleted": False}
         except PackageInUseError as error:
             if self.in_use == "fail":
@@ -314,28 +297,28 @@ class MendixPrunePackagesOperator(BaseOperator):
     """Delete the old packages of an app: retention.
 
     The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
-    them. The rest goes, ``Failed`` ones too. Where there are fewer than ``keep_last``, nothing goes; and what is
-    still being built or has no date stays in any case.
+    them. The rest is deleted, ``Failed`` packages too. If there are fewer than ``keep_last``, nothing is deleted.
+    A package that is still being built or has no date always stays.
 
-    Before anything is deleted the plan is logged and put into XCom under ``plan``: ``delete`` (the oldest first)
-    and ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
+    Before anything is deleted, the plan is logged and pushed to XCom under ``plan``: ``delete`` (oldest first) and
+    ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
 
-    With ``only_if_archived``, a package stays unless an archive has it: below that folder there must be an object
-    with a complete manifest that names this app and this package. The object is read back, so that its size and
-    its sha256 are known to be those of the manifest. All of that is done for each package that would be deleted,
-    in a dry run too, before the first one is. ``Failed`` packages have no file, and need no archive.
+    With ``only_if_archived``, a package stays unless it is archived: below that folder there must be an object
+    with a complete manifest that names this app and this package. The object is read back, and its size and sha256
+    must be those of the manifest. This is checked for each package that would be deleted, in a dry run too, before
+    the first one is deleted. ``Failed`` packages have no file, and need no archive.
 
-    A package that an environment uses is never deleted: Mendix refuses that (``PACKAGE_IN_USE``). It is no error
-    here; the task returns which ones they were.
+    A package that an environment uses is never deleted: Mendix refuses that (``PACKAGE_IN_USE``). That is no error
+    here; the task returns the ids.
 
     The task returns ``{"deleted": [ids], "in_use": [ids], "missing": [ids], "kept": n, "dry_run": …}``: what was
-    deleted, what Mendix refused to delete, what was gone already, and how many the plan kept.
+    deleted, what Mendix refused to delete, what had been deleted before, and how many packages the plan kept.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
 
     :param app_id: subdomain of the app.
     :param keep_last: how many packages that are ``Succeeded`` to keep, at least 1.
-    :param per_branch: keep as many for each branch. A package tells its branch by its name; those that tell none
+    :param per_branch: keep this many for each branch. A package shows its branch by its name; those that show none
         are a group of their own.
     :param older_than: delete only what is older than this.
     :param dry_run: make the plan, and delete nothing.
@@ -343,11 +326,11 @@ class MendixPrunePackagesOperator(BaseOperator):
         archived there or below, and undamaged.
     :param archive_conn_id: id of the connection for that storage; none for local files.
     :param mendix_conn_id: id of the Airflow connection.
-    :raises AirflowFailException: if a value cannot be right (before any request), the key is refused, or there is
-        no such app: another try would only meet that again. The reason is its ``__cause__``.
-    :raises OSError: if the archive cannot be read, or what else its library raises then. Nothing is deleted then.
-    :raises MendixError: if some packages could not be deleted; it names what is done and what is left. Another
-        try goes on with those.
+    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or the app does
+        not exist: a retry cannot fix that. The reason is its ``__cause__``.
+    :raises OSError: if the archive cannot be read, or another error of its library. Nothing is deleted then.
+    :raises MendixError: if some packages could not be deleted; it names what was deleted and what is left. A retry
+        goes on with those.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "only_if_archived", "archive_conn_id")
@@ -366,46 +349,44 @@ class MendixPrunePackagesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if keep_last < 1:
-            raise ValueError(f"keep_last must be at least 1, not {keep_last}.")
-        if older_than is not None and older_than < timedelta():
-            raise ValueError(f"older_than cannot be negative: {older_than}.")
+        if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta()):
+            raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}.")
         self.app_id = app_id
-        self.keep_last = keep_last
-        self.per_branch = per_branch
+        self.keep_last = count("keep_last", keep_last)
+        self.per_branch = boolean("per_branch", per_branch)
         self.older_than = older_than
         # `dry_run` itself is a method of every operator.
-        self.is_dry_run = dry_run
+        self.is_dry_run = boolean("dry_run", dry_run)
         self.only_if_archived = only_if_archived
         self.archive_conn_id = archive_conn_id
         self.mendix_conn_id = mendix_conn_id
-        # What renders to nothing must not switch the safety catch off.
-        self._is_guarded = only_if_archived is not None
+        # A folder that renders to nothing must not turn the check off.
+        self._needs_archive = only_if_archived is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """List the packages, decide, tell, and delete."""
+        """List the packages, make the plan, log it, and delete."""
         from airflow_provider_mendix import retention
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
             archive = self._archive()
-            packages = hook.list_packages(self.app_id)
             now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
-                packages,
+                hook.list_packages(self.app_id),
                 keep_last=self.keep_last,
                 per_branch=self.per_branch,
                 older_than=self.older_than,
                 now=now,
             )
-            plan = self._spare_what_is_not_archived(plan, archive)
-            retention.announce(plan, self.app_id, now)
+            if archive is not None:
+                plan = retention.exclude_unarchived(plan, archive, self.app_id)
+            retention.log_plan(plan, self.app_id, now)
             context["ti"].xcom_push(key=PLAN_KEY, value=plan.to_json())
-            done = retention.Done() if self.is_dry_run else retention.carry_out(plan, hook, self.app_id)
-        return {**msgspec.structs.asdict(done), "kept": len(plan.keep), "dry_run": self.is_dry_run}
+            result = retention.PruneResult() if self.is_dry_run else retention.apply(plan, hook, self.app_id)
+        return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
 
     def _archive(self) -> ObjectStoragePath | None:
-        if not self._is_guarded:
+        if not self._needs_archive:
             return None
         folder = str(self.only_if_archived or "").strip()
         if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
@@ -414,14 +395,3 @@ class MendixPrunePackagesOperator(BaseOperator):
                 " s3://releases/shop, or leave it out."
             )
         return ObjectStoragePath(folder, conn_id=self.archive_conn_id)
-
-    def _spare_what_is_not_archived(
-        self, plan: retention.Plan, archive: ObjectStoragePath | None
-    ) -> retention.Plan:
-        if archive is None:
-            return plan
-        from airflow_provider_mendix import retention
-        from airflow_provider_mendix.archive.catalog import not_archived
-
-        with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]
-        return retention.spare(plan, not_archived(archive, self.app_id, with_file))

@@ -24,7 +24,7 @@ from airflow_provider_mendix.exceptions import (
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.base import seconds
+from airflow_provider_mendix.operators.arguments import boolean, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
@@ -65,11 +65,11 @@ class MendixSensor(BaseSensorOperator):
     ) -> None:
         super().__init__(
             poke_interval=seconds("poke_interval", poke_interval, at_least=MIN_POLL_INTERVAL),
-            timeout=timeout,
+            timeout=seconds("timeout", timeout, at_least=1),
             **kwargs,
         )
         self.mendix_conn_id = mendix_conn_id
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self._progress: tuple[Wait, PollState] | None = None
 
     def make_wait(self, hook: MendixHook) -> Wait:

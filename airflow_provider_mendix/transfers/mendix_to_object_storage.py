@@ -12,7 +12,7 @@ from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook, require_succeeded
-from airflow_provider_mendix.operators.base import seconds
+from airflow_provider_mendix.operators.arguments import seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:

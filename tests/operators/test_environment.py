@@ -34,8 +34,8 @@ from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import KEY, USER, run_task, set_connection
-from .deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
+from ..conftest import KEY, USER, run_task, set_connection
+from ..deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
 
 pytestmark = pytest.mark.usefixtures("server")
 CHANGING = [MendixStopEnvironmentOperator, MendixTransportPackageOperator, MendixStartEnvironmentOperator]
@@ -119,7 +119,7 @@ class TestStop:
         with platform.faults.add("reply_lost", on="stop_environment"):
             assert run_task(stop(), context)["status"] == "Stopped"
         assert posts(platform) == ["stop"]
-        assert "Not yet; it is tried again every 30 s." in logged()
+        assert "Could not stop environment Test of app shop yet; trying again every 30 s." in logged()
 
     def test_a_call_that_never_arrived_is_sent_again(self, platform, context):
         put(platform, running=True)

@@ -23,8 +23,8 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator, MendixRestoreBackupOperator
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 
-from .conftest import KEY, USER, run_task
-from .deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
+from ..conftest import KEY, USER, run_task
+from ..deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
 
 pytestmark = pytest.mark.usefixtures("server")
 NOWHERE = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"

@@ -21,7 +21,7 @@ from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import Ending
 from airflow_provider_mendix.waits.event import success_event
 
-from .conftest import KEY, USER, run_task, set_connection
+from ..conftest import KEY, USER, run_task, set_connection
 
 MODES = [
     pytest.param({"wait_for_completion": False}, id="fire-and-forget"),
@@ -290,3 +290,26 @@ def test_a_known_event_gives_the_package_id(context):
 def test_durations_that_cannot_be_are_refused(setting, value):
     with pytest.raises(ValueError, match=f"{setting} must be at least"):
         start_build(**{setting: value})
+
+
+def test_execution_timeout_holds_while_deferred(platform, clock, context):
+    platform.ending = Ending.STUCK_QUEUED
+    began = clock.now()
+    with pytest.raises(WaitTimeoutError):
+        run_task(start_build(deferrable=True, execution_timeout=timedelta(seconds=90)), context)
+    assert clock.now() - began == pytest.approx(90, abs=1)
+
+
+def test_killing_changes_nothing_and_logs_that_the_build_goes_on(platform, context, caplog, capsys):
+    task = start_build(wait_for_completion=False)
+    package_id = task.execute(context)
+    before = len(platform.journal)
+    task.on_kill()
+    assert len(platform.journal) == before
+    logged = caplog.text + capsys.readouterr().out
+    assert f"Package {package_id} of app shop is still being built. A retry of this task finds it" in logged
+
+
+def test_killing_before_the_start_logs_nothing(capsys):
+    start_build().on_kill()
+    assert "Killed" not in capsys.readouterr().out

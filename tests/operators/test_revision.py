@@ -9,7 +9,7 @@ from airflow_provider_mendix.operators.revision import MendixLatestRevisionOpera
 from airflow_provider_mendix.simulator.apis.routes import json_reply
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import TOKEN, set_connection, use_token
+from ..conftest import TOKEN, set_connection, use_token
 
 pytestmark = pytest.mark.usefixtures("token")
 

@@ -16,7 +16,7 @@ from airflow_provider_mendix.exceptions import InvalidInputError, PackageFailedE
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 
-from .conftest import TaskInstance, run_task, run_trigger, set_connection
+from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
 TOKEN = "token-of-ana-9876543210"
 UNBUILT = "0123456789abcdef0123456789abcdef01234567"

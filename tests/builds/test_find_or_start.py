@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from hypothesis import given
-from hypothesis import strategies as st
+from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.builds.intent import Intent
-from airflow_provider_mendix.builds.marker import LONGEST_DESCRIPTION, Marker, Owner
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
-    InvalidRequestError,
     MendixConnectionError,
     MendixError,
     PackageFailedError,
     RateLimitedError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.failures import mendix_retry_policy
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import TaskInstance, run_task, run_trigger, set_connection
+from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
 pytestmark = pytest.mark.usefixtures("server")
 HAS_RETRY_POLICIES = find_spec("airflow.sdk.definitions.retry_policy") is not None
@@ -328,7 +320,7 @@ class TestDoubt:
         assert airflow.retry() != foreign
 
 
-class TestTwins:
+class TestTwoWorkers:
     def test_two_workers_at_the_same_moment_end_at_the_same_package(self, airflow, platform, caplog):
         """Both look, both find nothing, both start: there is no lock."""
         answer = platform.handle
@@ -349,92 +341,3 @@ class TestTwins:
         assert airflow.ti.xcoms["mendix_extra_packages"] == [second]
         assert f"using {first}; no task waits for {second}" in caplog.text
         assert airflow.retry() == first
-
-
-class TestEnding:
-    def test_execution_timeout_holds_while_deferred(self, airflow, platform, clock):
-        platform.ending = Ending.STUCK_QUEUED
-        began = clock.now()
-        with pytest.raises(WaitTimeoutError):
-            airflow.run(wait_for_completion=True, deferrable=True, execution_timeout=timedelta(seconds=90))
-        assert clock.now() - began == pytest.approx(90, abs=1)
-
-    def test_killing_touches_nothing_and_says_so(self, airflow, platform, caplog, capsys):
-        task = airflow.task()
-        package_id = task.execute(airflow.context)
-        before = len(platform.journal)
-        task.on_kill()
-        assert len(platform.journal) == before
-        said = caplog.text + capsys.readouterr().out
-        assert f"Package {package_id} of app shop is still being built" in said
-        assert "a retry of this task will find it" in said
-
-    def test_killing_before_the_start_says_nothing(self, airflow):
-        airflow.task().on_kill()
-
-    def test_final_errors_end_the_task(self, airflow, platform):
-        with pytest.raises(AirflowFailException, match=r"InvalidRequestError: .*subdomain"):
-            airflow.run(app_id="shopp")
-
-    @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
-    def test_a_retry_policy_decides_instead(self, airflow, platform):
-        policy = mendix_retry_policy()
-        with pytest.raises(InvalidRequestError) as refused:
-            airflow.run(app_id="shopp", retry_policy=policy)
-        assert policy.evaluate(refused.value, 1, 3).action.value == "fail"
-        assert policy.evaluate(MendixConnectionError(""), 1, 3).action.value == "default"
-        assert type(policy).deserialize(policy.serialize()).evaluate(refused.value, 1, 3).action.value == "fail"
-
-
-class TestMarker:
-    @given(
-        st.text(max_size=300),
-        st.text("0123456789abcdef", min_size=16, max_size=16),
-        st.integers(1, 999),
-        st.integers(1, 999),
-    )
-    def test_it_survives_any_human_text(self, human, digest, try_number, last_try):
-        marker = Marker(digest, try_number, last_try)
-        described = intent(description=human, marker=marker).marked_description()
-        assert len(described) <= LONGEST_DESCRIPTION
-        assert described.endswith(str(marker))
-        assert Marker.of(described) == marker
-
-    def test_it_leaves_a_short_text_whole(self):
-        marked = intent(description="Release 2.5.4").marked_description()
-        assert marked == "Release 2.5.4 [airflow 0123456789abcdef try 1 of 4]"
-
-    @pytest.mark.parametrize("text", [None, "", "Release", "[airflow 0123 try 1 of 2]", "[airflow] try 1"])
-    def test_other_descriptions_have_none(self, text):
-        assert Marker.of(text) is None
-
-    @pytest.mark.parametrize(
-        ("asked", "version", "same"),
-        [
-            ("63", "2.5.4.63", True),
-            ("6", "2.5.4.63", False),
-            ("1234", "2.5.4.12345", False),
-            (REVISION, "2.5.4.9f3ab2c1", True),
-            ("9f3ab", "2.5.4.9f3ab2c1", True),
-            (REVISION, "2.5.4.9f3ab2c2", False),
-            (REVISION, "2.5.5.9f3ab2c1", False),
-            (REVISION, "2.5.4", False),
-            (REVISION, "", False),
-        ],
-    )
-    def test_a_package_without_a_marker_is_recognised_by_version_and_revision(self, asked, version, same):
-        package = Package(package_id="p", status="Queued", version=version)
-        assert intent(revision=asked).resembles(package) is same
-
-
-def intent(marker=None, **changes):
-    marker = marker or Marker("0123456789abcdef", 1, 4)
-    values = {
-        "app_id": "shop",
-        "revision": REVISION,
-        "version": "2.5.4",
-        "branch": None,
-        "description": "",
-        "owner": Owner(marker=marker, began_at=0.0, is_retry=False),
-    }
-    return Intent(**{**values, **changes})

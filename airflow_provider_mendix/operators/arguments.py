@@ -1,0 +1,191 @@
+"""Check what an author gave to an operator, a sensor or a transfer: at parse time, and again after rendering.
+
+At parse time, a constructor calls :func:`boolean`, :func:`count`, :func:`seconds`, :func:`choice`: these arguments
+are not templated, and a wrong value fails the import of the DAG with the name of the argument.
+
+:func:`as_written` names the arguments for a marker, alike in every process that parses the DAG.
+
+Before its first request, a task calls ``self.check_rendered(context)`` of :class:`RenderedArguments`, which
+refuses an optional argument that was given in the DAG and has no value now. Otherwise a skipped upstream task
+would turn a given revision into "the newest one".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_mendix.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+T = TypeVar("T")
+
+_LONGEST_DURATION = timedelta(days=3650).total_seconds()
+_NO_VALUE = ("", "none", "null", "undefined", "nan")
+
+
+def boolean(name: str, value: bool) -> bool:
+    """Return a switch.
+
+    :raises ValueError: if it is anything but ``True`` or ``False``; text such as ``"False"`` would count as true.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(  # noqa: TRY004
+            f"{name} must be True or False, not {_shown(value)}. It is not templated: write the value in the DAG."
+        )
+    return value
+
+
+def count(name: str, value: int, *, at_least: int = 1) -> int:
+    """Return a whole number.
+
+    :raises ValueError: if it is not an ``int``, or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(  # noqa: TRY004
+            f"{name} must be a whole number, not {_shown(value)}. It is not templated: write the value in the DAG."
+        )
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, not {value}.")
+    return value
+
+
+def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
+    """Return a duration in seconds.
+
+    :raises ValueError: if it is neither a number of seconds nor a ``timedelta``, not finite, or too short or long.
+    """
+    given: Any = value.total_seconds() if isinstance(value, timedelta) else value
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        raise ValueError(  # noqa: TRY004
+            f"{name} must be a number of seconds or a timedelta, not {_shown(value)}. It is not templated: write"
+            " the value in the DAG."
+        )
+    if not math.isfinite(given):
+        raise ValueError(f"{name} must be finite, not {given}.")
+    if given < at_least:
+        raise ValueError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
+    if given > _LONGEST_DURATION:
+        raise ValueError(f"{name} must be at most {_LONGEST_DURATION:.0f} seconds, not {given}.")
+    return float(given)
+
+
+def choice(name: str, value: T, choices: Collection[T]) -> T:
+    """Return one of a few values.
+
+    :raises ValueError: if it is none of them.
+    """
+    if not any(type(value) is type(one) and value == one for one in choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}.")
+    return value
+
+
+def as_written(**arguments: object) -> str:
+    """Return the text of arguments as the author wrote them, the same in every process that parses the DAG.
+
+    Call it in the constructor: rendering replaces the arguments.
+
+    :raises ValueError: if an argument has no such text.
+    """
+    return repr([(name, _stable_text(name, value)) for name, value in arguments.items()])
+
+
+class RenderedArguments:
+    """Mixin of operators and sensors that refuses optional arguments which were given and have no value.
+
+    Put it before Airflow's own base class.
+    """
+
+    template_fields: Collection[str]
+    _given: frozenset[str] = frozenset()
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render the templated arguments, and remember which of them were given."""
+        self._given = frozenset(name for name in self.template_fields if getattr(self, name) not in (None, ""))
+        super().render_template_fields(context, jinja_env)  # type: ignore[misc]
+
+    def check_rendered(self, context: Context) -> None:
+        """Check that each templated argument that was given in the DAG has a value.
+
+        :raises InvalidInputError: if one has none. No request has been sent then.
+        """
+        empty = [name for name in self.template_fields if _is_empty(getattr(self, name))]
+        if not empty:
+            return
+        given = self._given | _mapped(self, context)
+        for name in empty:
+            if name in given:
+                raise InvalidInputError(
+                    f"{name} was given in the DAG and is {getattr(self, name)!r} now. Check what it is taken from:"
+                    " a template that renders to nothing, or a task that was skipped or returned None. Leave the"
+                    f" argument out to use its default. No request was sent."
+                )
+
+
+def _mapped(operator: Any, context: Context) -> set[str]:
+    """Return the arguments that a mapped task was expanded with.
+
+    Such a task is constructed from values, so its constructor cannot tell a value of None from an argument that is
+    left out. Only the mapped operator in the DAG knows.
+    """
+    with suppress(Exception):  # An Airflow that does not tell is no reason to fail.
+        mapped = operator.get_dag().get_task(operator.task_id)
+        if mapped.is_mapped:
+            return set(mapped.expand_input.resolve(context)[0])
+    return set()
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NO_VALUE)
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; an operator's output or a parameter of a DAG by its type."""
+    has_text = type(value).__repr__ is not object.__repr__ and not hasattr(type(value), "iter_references")
+    return repr(value) if has_text else f"a {type(value).__name__}"
+
+
+def _stable_text(name: str, value: object) -> str:
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, dict):
+        items = (f"{_stable_text(name, key)}: {_stable_text(name, item)}" for key, item in value.items())
+        return f"{{{', '.join(sorted(items))}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_stable_text(name, item) for item in value)}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(_stable_text(name, item) for item in value))}}}"
+    kind = type(value).__qualname__
+    if hasattr(type(value), "iter_references"):  # an argument that Airflow resolves when the task runs
+        resolved_later: Any = value
+        references = [f"{operator.task_id}.{key}" for operator, key in resolved_later.iter_references()]
+        return f"{kind}({', '.join([*_parameter(value), *references])})"
+    if callable(value):
+        return str(getattr(value, "__qualname__", kind))
+    text = str(value)
+    has_text = type(value).__str__ is not object.__str__ or type(value).__repr__ is not object.__repr__
+    if not has_text or re.search(r"\bat 0x[0-9a-fA-F]+", text):
+        raise ValueError(
+            f"{name} cannot be {_shown(value)}: it has no text that stays the same in every process, by which a"
+            " retry could find what this task has started. Give text, a template or the output of a task."
+        )
+    return f"{kind}({text})"
+
+
+def _parameter(value: Any) -> list[str]:
+    """Return the name of a parameter of a DAG, if Airflow tells it."""
+    with suppress(Exception):
+        return [str(value.serialize()["name"])]
+    return []

@@ -1,0 +1,65 @@
+"""A final error fails a task at once, unless the task has a retry policy of its own."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_provider_mendix import exceptions
+from airflow_provider_mendix.exceptions import (
+    InvalidRequestError,
+    MendixConnectionError,
+    MendixError,
+    NotFoundError,
+)
+from airflow_provider_mendix.failures import fail_without_retry, mendix_retry_policy
+
+HAS_RETRY_POLICIES = find_spec("airflow.sdk.definitions.retry_policy") is not None
+ERRORS = [getattr(exceptions, name) for name in exceptions.__all__ if name.endswith("Error")]
+
+
+def raise_in_task(error, *also, **arguments):
+    with fail_without_retry(BaseOperator(task_id="task", **arguments), *also):
+        raise error
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_fails_the_task_for_good_if_it_is_final(kind):
+    error = kind("Something failed.")
+    with pytest.raises(AirflowFailException if kind.final else kind) as failed:
+        raise_in_task(error)
+    if kind.final:
+        assert failed.value.__cause__ is error
+        assert str(failed.value) == f"{kind.__name__}: Something failed."
+
+
+def test_an_operator_can_name_more_errors():
+    with pytest.raises(AirflowFailException):
+        raise_in_task(NotFoundError("There is none."), NotFoundError)
+
+
+def test_other_errors_pass():
+    with pytest.raises(OSError, match="disk"):
+        raise_in_task(OSError("disk"))
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
+def test_a_retry_policy_decides_instead():
+    policy = mendix_retry_policy()
+    with pytest.raises(InvalidRequestError):
+        raise_in_task(InvalidRequestError("No such app."), retry_policy=policy)
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="Airflow has no retry policies before 3.3")
+@pytest.mark.parametrize("serialized", [False, True])
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [(InvalidRequestError, "fail"), (MendixConnectionError, "default"), (MendixError, "default")],
+)
+def test_the_policy_fails_final_errors_only(error, action, serialized):
+    policy = mendix_retry_policy()
+    if serialized:
+        policy = type(policy).deserialize(policy.serialize())
+    assert policy.evaluate(error(""), 1, 3).action.value == action
