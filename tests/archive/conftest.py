@@ -85,7 +85,10 @@ class Place:
         if not self.url.startswith("s3:"):
             return []
         folder = self.path.parent.path.partition("/")[2]
-        found = self.path.fs.call_s3("list_multipart_uploads", Bucket="releases", Prefix=f"{folder}/")
+        try:
+            found = self.path.fs.call_s3("list_multipart_uploads", Bucket="releases", Prefix=f"{folder}/")
+        except FileNotFoundError:  # rclone, before the first upload
+            return []
         return [upload["Key"] for upload in found.get("Uploads", [])]
 
     def is_archived(self, platform: Platform, package_id: str) -> bool:

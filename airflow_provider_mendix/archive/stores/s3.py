@@ -115,9 +115,11 @@ class S3Store:
     def sweep(self, path: str) -> None:
         """Abort unfinished uploads, which S3 keeps for ever."""
         bucket, key = _split(path)
-        with _readable_errors(path):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
-            uploads = [upload for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key]
+        uploads = []
+        # Some servers say 404 where there were never any.
+        with suppress(FileNotFoundError), _readable_errors(path):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+                uploads += [upload for upload in page.get("Uploads", []) if upload["Key"] == key]
         for upload in uploads:
             log.info("Aborting upload %s of s3://%s, which a killed run has left.", upload["UploadId"], path)
             with suppress(FileNotFoundError), _readable_errors(path):
