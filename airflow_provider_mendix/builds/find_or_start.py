@@ -20,7 +20,7 @@ from airflow_provider_mendix.builds.started_before import Order, find_started_be
 from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import BuildCapacityWait
+from airflow_provider_mendix.waits.package import BuildCapacityWait
 
 log = logging.getLogger(__name__)
 
