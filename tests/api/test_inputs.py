@@ -81,7 +81,7 @@ ALL = (
 @pytest.mark.parametrize("value", ["", " ", "\n", "None", "none", " None ", "null", "NULL", "undefined", "nan"])
 def test_what_rendered_to_nothing(check, value):
     with pytest.raises(
-        InvalidInputError, match=rf"^{check.__name__} is empty \(it rendered to .*\)\. Give "
+        InvalidInputError, match=rf"^{check.__name__} is empty \(it rendered to .*\)\. (Give|Use) "
     ) as raised:
         check(value)
 
@@ -91,7 +91,7 @@ def test_what_rendered_to_nothing(check, value):
 @pytest.mark.parametrize("check", ALL)
 @pytest.mark.parametrize("value", [None, True, False, 1.5, ["x"], {"a": 1}, b"x"], ids=repr)
 def test_what_is_not_text(check, value):
-    with pytest.raises(InvalidInputError, match=rf"^{check.__name__} (must be text, not|cannot be) .*Give "):
+    with pytest.raises(InvalidInputError, match=rf"^{check.__name__} (must be text, not|cannot be) .*(Give|Use) "):
         check(value)
 
 
