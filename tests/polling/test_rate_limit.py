@@ -37,7 +37,7 @@ def test_a_sixth_may_go_at_once(per_minute, at_once):
 
 
 @pytest.mark.parametrize("per_minute", [1, 5, 6, 60, 600])
-def test_it_is_used_up(per_minute):
+def test_it_is_used_in_full(per_minute):
     limiter, now, gone = RateLimiter(per_minute), 1000.0, 0
     while now < 1600:
         now += limiter.delay(now)
@@ -46,7 +46,7 @@ def test_it_is_used_up(per_minute):
     assert per_minute * 9.5 <= gone <= per_minute * 10 + 1
 
 
-def test_none_is_none():
+def test_zero_means_no_limit():
     limiter = RateLimiter(0)
     for _ in range(10_000):
         assert limiter.delay(0.0) == 0
@@ -84,7 +84,7 @@ class TestInThePoller:
         assert "need about 38 requests a minute, and [mendix] requests_per_minute allows 12." in told[0]
         assert "is enough for its waits again" in told[1]
 
-    def test_a_crowd_of_one_app_does_not_meet_it(self, crowd, rate_limit, caplog):
+    def test_many_waits_of_one_app_do_not_reach_it(self, crowd, rate_limit, caplog):
         rate_limit(60)
         crowd.run(*(crowd.trigger(crowd.build(), poll_interval=5.0) for _ in range(100)))
         assert crowd.requests() <= 20

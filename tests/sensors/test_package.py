@@ -27,7 +27,7 @@ def run_sensor(run_sensor, server):
 
 @pytest.fixture
 def build(platform):
-    """Start a build that ends as told, and give its package id."""
+    """Start a build with a given outcome, and return its package id."""
 
     def start(ending=Ending.SUCCEEDS):
         app = platform.apps["shop"]
@@ -49,12 +49,12 @@ class TestAllModesAlike:
             "status": "Succeeded",
             "size": len(platform.content(package_id)),
             "creation_date": "2023-11-14T22:13:20+00:00",
-            # In this mode, each look is a process of its own, which knows of no other.
+            # In this mode each poll is a process of its own.
             "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
         }
 
     @pytest.mark.parametrize("interval", [5, 30])
-    def test_it_looks_at_the_asked_interval(self, mode, interval, run_sensor, build, platform):
+    def test_it_polls_at_its_interval(self, mode, interval, run_sensor, build, platform):
         run_sensor(mode, package_id=build(), poke_interval=interval)
         times = [entry.at for entry in platform.journal.requests("GET")]
         assert [round(later - sooner) for sooner, later in pairwise(times)] == [interval] * (90 // interval)
@@ -101,14 +101,14 @@ class TestAllModesAlike:
         ],
         ids=["html", "truncated", "bad-gateway"],
     )
-    def test_an_answer_that_cannot_be_read_means_not_yet(self, mode, broken, run_sensor, build, platform, clock):
+    def test_an_unreadable_response_means_not_yet(self, mode, broken, run_sensor, build, platform, clock):
         package_id = build()
         broken_until = clock.now() + 1200
         answer = platform.handle
         platform.handle = lambda request: broken if clock.now() < broken_until else answer(request)
         assert run_sensor(mode, package_id=package_id)["status"] == "Succeeded"
 
-    def test_an_answer_that_can_never_be_read_times_out(self, mode, run_sensor, build, platform):
+    def test_responses_that_stay_unreadable_time_out(self, mode, run_sensor, build, platform):
         platform.handle = lambda request: Reply(200, {}, b"[]")
         with pytest.raises(AirflowSensorTimeout):
             run_sensor(mode, package_id=build(), timeout=1800)
@@ -125,7 +125,7 @@ class TestAllModesAlike:
         assert not platform.journal
 
 
-def test_it_looks_once_before_it_defers(server, build, clock, context):
+def test_it_polls_once_before_it_defers(server, build, clock, context):
     package_id = build()
     clock.sleep(91)
     sensor = MendixPackageSensor(task_id="wait", app_id="shop", package_id=package_id, deferrable=True)
@@ -158,6 +158,6 @@ def test_the_defaults_are_the_documented_ones():
     assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7200, False)
 
 
-def test_looking_more_often_than_every_five_seconds_is_refused():
+def test_a_shorter_interval_than_five_seconds_is_refused():
     with pytest.raises(ValueError, match="poke_interval must be at least 5 seconds"):
         MendixPackageSensor(task_id="wait", app_id="shop", package_id="p", poke_interval=1)

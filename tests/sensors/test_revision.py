@@ -31,7 +31,7 @@ def run_sensor(run_sensor, server):
 
 @pytest.fixture
 def later(platform, clock):
-    """Do something as soon as a time has come; who waits lets it come."""
+    """Return a function that calls another one at the first request after some seconds."""
 
     def plan(seconds, act):
         at, answer, done = clock.now() + seconds, platform.handle, []
@@ -49,7 +49,7 @@ def later(platform, clock):
 
 @pytest.fixture(params=["git", "svn", "svn without token"])
 def known(request, platform, server, monkeypatch):
-    """Give the newest revision of an app, of each kind and by each API that knows it."""
+    """Return the newest revision of an app, for each kind of repository and each API that knows it."""
     platform.add_app("shop", repository=request.param.split()[0])
     if "without" not in request.param:
         use_token(monkeypatch, server)
@@ -58,7 +58,7 @@ def known(request, platform, server, monkeypatch):
 
 @pytest.fixture
 def on_git(platform, token):
-    """Give the newest revision of a Git app."""
+    """Return the newest revision of a Git app."""
     return platform.push("shop", message="Known")
 
 
@@ -81,10 +81,10 @@ class TestAllModesAlike:
         assert found["branch"] == ("main" if len(known) == 40 else "trunk")
         assert 100 <= clock.now() - began <= 130
 
-    def test_any_revision_will_do_if_none_is_known(self, mode, run_sensor, known):
+    def test_any_revision_ends_it_if_none_is_known(self, mode, run_sensor, known):
         assert run_sensor(mode)["revision"] == known
 
-    def test_it_looks_at_the_asked_interval(self, mode, run_sensor, on_git, later, platform):
+    def test_it_polls_at_its_interval(self, mode, run_sensor, on_git, later, platform):
         later(200, lambda: platform.push("shop"))
         run_sensor(mode, newer_than=on_git, poke_interval=60)
         times = sorted({entry.at for entry in platform.journal.requests("GET")})
@@ -119,7 +119,7 @@ class TestAllModesAlike:
             run_sensor(mode, branch="next", soft_fail=True)
 
     @pytest.mark.parametrize("soft_fail", [False, True])
-    def test_a_branch_that_goes_away_ends_the_task(self, mode, soft_fail, run_sensor, known, later, platform):
+    def test_a_branch_that_is_deleted_ends_the_task(self, mode, soft_fail, run_sensor, known, later, platform):
         newest = platform.push("shop", branch="next")
 
         def delete():
@@ -143,8 +143,8 @@ class TestAllModesAlike:
             run_sensor(mode, app_id="shoq", soft_fail=True)
 
     @pytest.mark.parametrize("path", ["/", "/apps/shop", "branches/"], ids=["everything", "the-app", "the-branch"])
-    def test_a_passing_trouble_means_not_yet(self, mode, path, run_sensor, on_git, platform, clock):
-        """Also while it is still being found out what to ask."""
+    def test_a_transient_error_means_not_yet(self, mode, path, run_sensor, on_git, platform, clock):
+        """This includes errors of the lookup before the first poll."""
         began, answer = clock.now(), platform.handle
 
         def handle(request):
@@ -153,14 +153,14 @@ class TestAllModesAlike:
         platform.handle = handle
         assert run_sensor(mode)["revision"] == on_git
 
-    def test_a_trouble_that_never_passes_times_out(self, mode, run_sensor, on_git, platform, clock):
+    def test_an_error_that_stays_times_out(self, mode, run_sensor, on_git, platform, clock):
         platform.handle = lambda request: BAD_GATEWAY
         began = clock.now()
         with pytest.raises(AirflowSensorTimeout):
             run_sensor(mode, timeout=1800)
         assert 1800 <= clock.now() - began <= 1980
 
-    def test_a_trouble_that_never_passes_skips_the_task_with_soft_fail(self, mode, run_sensor, on_git, platform):
+    def test_an_error_that_stays_skips_the_task_with_soft_fail(self, mode, run_sensor, on_git, platform):
         platform.handle = lambda request: BAD_GATEWAY
         with pytest.raises(AirflowSkipException):
             run_sensor(mode, timeout=1800, soft_fail=True)
@@ -204,7 +204,7 @@ class TestPersonalAccessToken:
         with pytest.raises(ForbiddenError if soft_fail else AirflowFailException, match=said):
             run_sensor(mode, soft_fail=soft_fail)
 
-    def test_one_of_somebody_outside_the_team_fails_the_task(self, mode, run_sensor, platform):
+    def test_one_of_a_user_outside_the_team_fails_the_task(self, mode, run_sensor, platform):
         platform.revoke_team_membership("shop")
         with pytest.raises(AirflowFailException, match="member of the app's team"):
             run_sensor(mode)
@@ -252,7 +252,7 @@ class TestWhatIsNewer:
             run_sensor("deferrable", newer_than=5, timeout=600)
 
 
-def test_it_defers_what_it_found_out_and_no_secret(platform, token, context, clock):
+def test_it_defers_with_the_located_branch_and_no_secret(platform, token, context, clock):
     known = platform.push("shop", branch="next")
     sensor = MendixRevisionSensor(
         task_id="wait",
@@ -332,6 +332,6 @@ def test_the_defaults_are_the_documented_ones():
     assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7200, False)
 
 
-def test_a_sensor_has_to_say_what_it_waits_for(context):
+def test_a_subclass_must_say_what_it_waits_for(context):
     with pytest.raises(NotImplementedError):
         MendixSensor(task_id="wait").poke(context)

@@ -1,4 +1,4 @@
-"""Nothing that runs in a triggerer may hold up its event loop: all other triggers would stand still with it."""
+"""No trigger blocks the event loop of the triggerer: it would block all other triggers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def row(package_id, conn_id="mendix_default", app_id="shop", timeout=60.0, outag
 
 
 def probe(rows, server, **connections):
-    """Run rows in a fresh process; the connection leads to the server unless told otherwise."""
+    """Run rows in a new process; by default the connection leads to the server."""
     environment = {**os.environ, "PYTHONPATH": str(PROBE.parent.parent.parent)}
     for conn_id, password in {"mendix_default": KEY, **connections}.items():
         values = {"conn_type": "mendix", "login": USER, "password": password, "host": server.api_url}
@@ -65,7 +65,7 @@ def probe(rows, server, **connections):
 
 
 def probe_until_quiet(make_rows, server, **connections):
-    """A busy machine may hold up one run; what really blocks does so in every run."""
+    """Probe several times: a busy machine may delay one run, a blocking call delays every run."""
     for _ in range(TRIES):
         report = probe(make_rows(), server, **connections)
         if not report["slow"]:
@@ -73,7 +73,7 @@ def probe_until_quiet(make_rows, server, **connections):
     return report
 
 
-def test_no_path_of_the_trigger_holds_up_the_loop(live):
+def test_no_path_of_the_trigger_blocks_the_loop(live):
     platform, server = live
 
     def start(ending, app_id="shop"):
@@ -96,7 +96,7 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
 
     def rows():
         broken.clear()
-        # Alone in their apps: the list of all packages would tell of them, too.
+        # Each is the only one of its app: a list of packages would show it, too.
         html, truncated = (start(Ending.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
         broken[html] = Reply(502, {"Content-Type": "text/html"}, b"<html>" + b"x" * 1_000_000)
         broken[truncated] = Reply(200, {"Content-Type": "application/json"}, b'[{"PackageId": "' * 10_000)
@@ -131,7 +131,7 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
 
 
 class BlockingTrigger(BaseTrigger):
-    """What the probe must find: a sleep, and a synchronous look-up, on the loop."""
+    """Blocks the loop with a sleep and a synchronous lookup."""
 
     def serialize(self):
         return "tests.triggers.test_event_loop.BlockingTrigger", {}
