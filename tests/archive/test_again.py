@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
@@ -10,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_mendix.simulator.apis.files import mda
 
 from .conftest import SIZE, transfer
+from .hosts import cut
 
 OLD = b"the release of last week"
 
@@ -157,3 +159,21 @@ def test_a_choice_that_there_is_not_is_refused_before_any_request(
 
 def test_the_result_is_small_and_plain(archived):
     assert len(json.dumps(archived)) < 1000
+
+
+def test_another_try_that_is_faster_is_no_failure(package_id, place, platform, host, context):
+    """Two workers bring the same package; the slow one finds its upload swept away, and the object there."""
+    done = []
+    faster = {**context, "ti": replace(context["ti"], try_number=2)}
+
+    def overtaken(reply):
+        if not done:
+            done.append(True)
+            done.append(transfer(package_id, place).execute(faster))
+        return reply
+
+    host.then(cut(SIZE - 10), overtaken)
+    result = transfer(package_id, place).execute(context)
+    assert done[1]["stored"] is True
+    assert result["sha256"] == platform.sha256(package_id)
+    assert place.is_archived(platform, package_id)

@@ -74,12 +74,11 @@ def test_killed_in_the_middle_of_the_upload(start, children, package_id, place, 
     assert place.is_archived(platform, package_id)
 
 
-@pytest.mark.parametrize("places", ["local", "s3"], indirect=True)
-def test_killed_before_any_step(start, children, package_id, places, platform, context):
-    steps = steps_of(places("healthy"), start, children)
+def test_killed_before_any_step(start, children, package_id, local, platform, context):
+    steps = steps_of(local("healthy"), start, children)
     assert steps >= 5
     for step in range(1, steps + 1):
-        place = places(f"killed-before-{step}")
+        place = local(f"killed-before-{step}")
         start(place, kill_before=step)
         assert children.wait()["killed"] is True
         if BOTH[0] in place.objects():
@@ -89,9 +88,7 @@ def test_killed_before_any_step(start, children, package_id, places, platform, c
         assert place.is_archived(platform, package_id), f"killed before step {step}"
 
 
-def test_killed_before_any_call_of_the_fast_path_to_s3(
-    start, children, package_id, wired, wire, platform, context
-):
+def test_killed_before_any_call_to_s3(start, children, package_id, wired, wire, platform, context):
     """The store itself kills the task, when that is about to change something."""
     transfer(package_id, wired("healthy")).execute(context)
     changes = [name for name in wire.calls if not name.startswith(LOOKS)]

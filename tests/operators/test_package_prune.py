@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.archive.stores.base import LocalStore
+from airflow_provider_mendix.archive.stores.local import LocalStore
 from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
 from airflow_provider_mendix.simulator.apis.routes import Reply

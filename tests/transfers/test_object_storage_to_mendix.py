@@ -28,8 +28,8 @@ from airflow_provider_mendix.simulator import server as simulators
 from airflow_provider_mendix.transfers import object_storage_to_mendix
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
+from ..archive.conftest import MIB, Place, transfer
 from ..conftest import KEY, TaskInstance, run_task
-from .conftest import MIB, Place, transfer
 
 NAME = "main-2.5.4.9f3ab2c1.mda"
 MODES = {
