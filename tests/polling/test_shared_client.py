@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.polling.shared_client import SharedClient
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import USER, set_connection
 
@@ -27,7 +27,7 @@ def lookups(monkeypatch):
     return counted
 
 
-def spread_out(crowd, count, ending=Ending.SUCCEEDS, **changes):
+def spread_out(crowd, count, ending=BuildOutcome.SUCCEEDS, **changes):
     """Return triggers whose waits cannot share a request."""
     return [crowd.trigger(crowd.build(f"app{nth}", ending), f"app{nth}", **changes) for nth in range(count)]
 
@@ -43,7 +43,7 @@ class TestCredentials:
 
     def test_refused_waits_read_it_once_more_and_continue(self, crowd, platform, server, monkeypatch, lookups):
         def rotate(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             set_connection(monkeypatch, host=server.api_url, password="the-new-key")
 
         crowd.at(15, rotate)
@@ -51,7 +51,7 @@ class TestCredentials:
         assert len(lookups) == 2
 
     def test_refused_waits_fail_if_it_has_not_changed(self, crowd, platform, lookups):
-        crowd.at(15, lambda _: platform.set_api_key(USER, "the-new-key"))
+        crowd.at(15, lambda _: platform.permissions.set_api_key(USER, "the-new-key"))
         assert kinds(crowd.run(*spread_out(crowd, 100))) == ["UnauthorizedError"] * 100
         assert len(lookups) == 2
 
@@ -63,7 +63,7 @@ class TestCredentials:
 
     def test_a_connection_that_was_deleted_fails_the_waits(self, crowd, platform, monkeypatch):
         def remove(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             monkeypatch.delenv("AIRFLOW_CONN_MENDIX_DEFAULT")
 
         crowd.at(15, remove)
