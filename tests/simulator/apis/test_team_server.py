@@ -8,21 +8,17 @@ from typing import Any
 
 import pytest
 
-from .talking import TOKEN_AUTH, Talk
-from .test_repositories import NOW, keys_of, refusal, svn_with
+from ..talking import NOW, TOKEN_AUTH, Talk, keys_of, refusal, svn_with
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "team_server"
+SAMPLES = Path(__file__).parents[2] / "samples" / "team_server"
+
+
 BRANCHES = "/api/1/apps/shop/branches"
 
 
-@pytest.fixture
-def svn() -> Talk:
-    return svn_with()
-
-
 def test_branches_as_in_the_documented_sample(svn):
-    svn.platform.push("shop", mendix_version="5.6.0")
-    svn.platform.push("shop", branch="statistical functions", mendix_version="10.24.0.1")
+    svn.platform.repositories.push("shop", mendix_version="5.6.0")
+    svn.platform.repositories.push("shop", branch="statistical functions", mendix_version="10.24.0.1")
     trunk = {
         "Name": "trunk",
         "LatestRevisionNumber": 2,
@@ -40,7 +36,7 @@ def test_branches_as_in_the_documented_sample(svn):
     assert svn.json("GET", f"{BRANCHES}/branches%2Fstatistical%20functions") == branch
 
 
-def test_answers_are_made_as_the_documented_samples(svn):
+def test_responses_are_like_the_documented_samples(svn):
     def sample(name: str) -> Any:
         return keys_of(json.loads((SAMPLES / name).read_text()))
 
@@ -51,14 +47,14 @@ def test_answers_are_made_as_the_documented_samples(svn):
 
 def test_tagged_versions(svn, talk_with):
     def tagged(talk: Talk) -> list[str | None]:
-        talk.platform.push("shop", branch="x")
+        talk.platform.repositories.push("shop", branch="x")
         talk.platform.add_app("plan", repository="svn")
         for app, version, branch, age in [
             ("shop", "1.0.0", None, 60),
             ("shop", "0.9.0", "trunk", 120),
             ("plan", "3.0.0", None, 0),
         ]:
-            talk.platform.add_package(app, version=version, revision="1", branch=branch, age=age)
+            talk.platform.packages.add(app, version=version, revision="1", branch=branch, age=age)
         return [branch.get("LatestTaggedVersion") for branch in talk.json("GET", BRANCHES)]
 
     assert tagged(svn) == ["1.0.0.1", None]
@@ -69,7 +65,7 @@ def test_tagged_versions(svn, talk_with):
 
 
 def test_revisions(svn):
-    svn.platform.push("shop", message="mend it", author="bob@example.com", age=0.25)
+    svn.platform.repositories.push("shop", message="mend it", author="bob@example.com", age=0.25)
     first, second = svn.json("GET", f"{BRANCHES}/trunk/revisions")
     assert first["Number"] == 1
     assert second == {
@@ -83,21 +79,21 @@ def test_revisions(svn):
 
 def test_only_the_last_twenty_and_the_newest_is_not_first(svn):
     for _ in range(24):
-        svn.platform.push("shop")
+        svn.platform.repositories.push("shop")
     numbers = [revision["Number"] for revision in svn.json("GET", f"{BRANCHES}/trunk/revisions")]
     assert numbers == list(range(6, 26))
 
 
 def test_without_a_mendix_version(svn):
-    svn.platform.push("shop", mendix_version=None)
+    svn.platform.repositories.push("shop", mendix_version=None)
     assert "LatestRevisionMendixVersion" not in svn.json("GET", f"{BRANCHES}/trunk")
     assert "MendixVersion" not in svn.json("GET", f"{BRANCHES}/trunk/revisions")[-1]
 
 
 @pytest.mark.parametrize("rest", ["", "/revisions"])
-def test_one_form_of_names_only(svn, talk_with, rest):
+def test_only_one_form_of_names(svn, talk_with, rest):
     def found(talk: Talk) -> list[int]:
-        talk.platform.push("shop", branch="x ü")
+        talk.platform.repositories.push("shop", branch="x ü")
         names = ("trunk", "branches%2Fx%20%C3%BC", "x%20%C3%BC", "branches%2Ftrunk", "main", "nope")
         return [talk.api("GET", f"{BRANCHES}/{name}{rest}").status for name in names]
 
@@ -127,5 +123,5 @@ def test_other_refusals(svn, talk_with, rest):
         talk.platform.add_app("git")
         talk.platform.add_app("free", repository="svn", free=True)
         assert ask(talk, "git") == ask(talk, "free") == refused
-    svn.platform.revoke_api_rights("shop")
+    svn.platform.permissions.revoke("api", "shop")
     assert ask(svn, "shop")[0] == 403

@@ -8,18 +8,14 @@ import json
 import zipfile
 
 import pytest
-import requests_mock
 
-from airflow_provider_mendix.api import deploy_v2
-from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.multipart import FileForm
-from airflow_provider_mendix.client.requests_client import MendixClient
-from airflow_provider_mendix.simulator import Ending, Timeline
-from airflow_provider_mendix.simulator.inprocess import install
+from airflow_provider_mendix.simulator import BuildOutcome, Timeline
 
-from .talking import AUTH, KEY, USER
+from ..talking import AUTH, refusal
 
 UPLOAD = "/api/v2/apps/shop/packages/upload"
+
+
 NAME = "main-2.5.4.9f3ab2c1.mda"
 
 
@@ -48,14 +44,10 @@ def upload(talk, content: bytes | None = None, target: str = f"{UPLOAD}?name={NA
     return json.loads(reply.body)
 
 
-def refusal(reply) -> tuple[int, str]:
-    return reply.status, json.loads(reply.body)["errorCode"]
-
-
 def job(talk, started: dict[str, str]) -> str:
-    said = talk.json("GET", f"/api/v2/apps/shop/jobs/{started['JobId']}")
-    assert list(said) == ["Status"]
-    return said["Status"]
+    shown = talk.json("GET", f"/api/v2/apps/shop/jobs/{started['JobId']}")
+    assert list(shown) == ["Status"]
+    return shown["Status"]
 
 
 def test_what_is_uploaded_can_be_downloaded_again(talk):
@@ -76,11 +68,11 @@ def test_what_is_uploaded_can_be_downloaded_again(talk):
     }
     assert talk.json("GET", "/api/1/apps/shop/packages") == [package]
     assert talk.file(talk.link(started["PackageId"])).body == content
-    assert talk.platform.sha256(started["PackageId"]) == hashlib.sha256(content).hexdigest()
+    assert talk.platform.packages.sha256(started["PackageId"]) == hashlib.sha256(content).hexdigest()
 
 
 def test_states_of_a_job_and_of_its_package(talk):
-    talk.platform.timeline = Timeline(queued=20, building=60, uploading=10)
+    talk.platform.packages.timeline = Timeline(queued=20, building=60, uploading=10)
     started = upload(talk)
     seen = []
     for seconds in (0, 19, 1, 9, 1, 1000):
@@ -97,18 +89,18 @@ def test_states_of_a_job_and_of_its_package(talk):
 
 
 @pytest.mark.parametrize(
-    ("ending", "states", "package"),
+    ("outcome", "states", "package"),
     [
-        (Ending.FAILS_WHILE_QUEUED, ["Queued", "Failed", "Failed"], "Failed"),
-        (Ending.FAILS_WHILE_BUILDING, ["Queued", "Running", "Failed"], "Failed"),
-        (Ending.FAILS_WHILE_UPLOADING, ["Queued", "Running", "Failed"], "Failed"),
-        (Ending.STUCK_QUEUED, ["Queued", "Queued", "Queued"], "Uploading"),
-        (Ending.STUCK_BUILDING, ["Queued", "Running", "Running"], "Uploading"),
-        (Ending.UNKNOWN_STATUS, ["Queued", "Optimizing", "Completed"], "Succeeded"),
+        (BuildOutcome.FAILS_WHILE_QUEUED, ["Queued", "Failed", "Failed"], "Failed"),
+        (BuildOutcome.FAILS_WHILE_BUILDING, ["Queued", "Running", "Failed"], "Failed"),
+        (BuildOutcome.FAILS_WHILE_UPLOADING, ["Queued", "Running", "Failed"], "Failed"),
+        (BuildOutcome.STUCK_QUEUED, ["Queued", "Queued", "Queued"], "Uploading"),
+        (BuildOutcome.STUCK_BUILDING, ["Queued", "Running", "Running"], "Uploading"),
+        (BuildOutcome.UNKNOWN_STATUS, ["Queued", "Optimizing", "Completed"], "Succeeded"),
     ],
 )
-def test_endings(talk, ending, states, package):
-    talk.platform.next_endings.append(ending)
+def test_outcomes(talk, outcome, states, package):
+    talk.platform.packages.next_outcomes.append(outcome)
     started = upload(talk)
     seen = []
     for seconds in (5, 6, 1000):
@@ -155,7 +147,7 @@ def test_the_longest_upload_is_an_option(talk_with):
     assert len(talk.platform.packages) == 1
 
 
-def test_a_part_before_the_file_is_no_trouble(talk):
+def test_a_part_before_the_file_is_skipped(talk):
     content = zipped()
     other = b'--x\r\nContent-Disposition: form-data; name="comment"\r\n\r\nhello\r\n'
     assert post(talk, form(content, before=other)).status == 200
@@ -184,19 +176,19 @@ def test_other_refusals(talk):
     body = form(zipped())
     assert refusal(post(talk, body, "/api/v2/apps/nope/packages/upload")) == (404, "APP_NOT_FOUND")
     assert refusal(post(talk, body, "/api/v2/apps/no%20app/packages/upload")) == (400, "INVALID_APPID")
-    talk.platform.ending = Ending.REFUSED
+    talk.platform.packages.outcome = BuildOutcome.REFUSED
     assert refusal(post(talk, body)) == (500, "UPLOAD_COPY_FAILED")
     assert talk.platform.packages == {}
 
 
-def test_refused_looks_at_a_job(talk):
+def test_refused_polls_of_a_job(talk):
     started = upload(talk)
     talk.platform.add_app("plan")
     path = f"jobs/{started['JobId']}"
     assert refusal(talk.api("GET", f"/api/v2/apps/plan/{path}")) == (404, "JOB_NOT_FOUND")
     assert refusal(talk.api("GET", "/api/v2/apps/shop/jobs/nope")) == (404, "JOB_NOT_FOUND")
     assert refusal(talk.api("GET", f"/api/v2/apps/nope/{path}")) == (404, "APP_NOT_FOUND")
-    talk.platform.revoke_api_rights("shop")
+    talk.platform.permissions.revoke("api", "shop")
     assert talk.api("GET", f"/api/v2/apps/shop/{path}").status == 403
     assert talk.api("GET", f"/api/v2/apps/shop/{path}", headers={}).status == 401
 
@@ -205,12 +197,3 @@ def test_the_journal_does_not_keep_the_file(talk):
     upload(talk)
     (entry,) = talk.platform.journal.requests("POST")
     assert (entry.path, entry.body) == (UPLOAD, None)
-
-
-def test_it_can_be_uploaded_in_process(talk):
-    content = zipped()
-    call = deploy_v2.upload_package("shop", NAME)
-    with requests_mock.Mocker() as mocker, MendixClient(Account(username=USER, api_key=KEY)) as client:
-        install(talk.platform, mocker)
-        started = client.upload(call, FileForm(NAME, len(content), [content]))
-    assert talk.platform.content(started.package_id) == content

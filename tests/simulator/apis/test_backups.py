@@ -9,21 +9,18 @@ from typing import Any
 import pytest
 
 from airflow_provider_mendix.simulator import DeploymentTimeline
-from airflow_provider_mendix.simulator.state.environments import BACKUP_CODES, RESTORE_CODES
+from airflow_provider_mendix.simulator.state.backups import RESTORE_CODES, SNAPSHOT_CODES
 
-from .deploying import Deployer, read
-from .talking import PROJECT, USER, Talk
-from .test_refusals import refusal
+from ..deploying import Deployer, read
+from ..talking import PROJECT, UNKNOWN_ID, USER, refusal
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "backups"
-NOBODY = "3d3f0a9e-0000-4000-8000-000000000000"
+SAMPLES = Path(__file__).parents[2] / "samples" / "backups"
+
+
 BUSY = (400, "ENVIRONMENT_BUSY")
+
+
 NOT_ALLOWED = (400, "ERROR_NOT_ALLOWED")
-
-
-@pytest.fixture
-def deployer(talk: Talk) -> Deployer:
-    return Deployer(talk)
 
 
 def snapshot_of(deployer: Deployer) -> str:
@@ -33,7 +30,7 @@ def snapshot_of(deployer: Deployer) -> str:
     return snapshot_id
 
 
-def look(deployer: Deployer, kind: str, one: str) -> dict[str, Any]:
+def poll(deployer: Deployer, kind: str, one: str) -> dict[str, Any]:
     return deployer.talk.json("GET", f"{deployer.backups}/{kind}/{one}")
 
 
@@ -55,9 +52,9 @@ class TestSnapshots:
         states = []
         for seconds in (5.9, 0.1, 23.9, 0.1):
             deployer.pass_time(seconds)
-            states.append(look(deployer, "snapshots", asked["snapshot_id"])["state"])
+            states.append(poll(deployer, "snapshots", asked["snapshot_id"])["state"])
         assert states == ["queued", "running", "running", "completed"]
-        finished = look(deployer, "snapshots", asked["snapshot_id"])
+        finished = poll(deployer, "snapshots", asked["snapshot_id"])
         assert finished["status_message"]
         assert finished == asked | {
             "model_version": "1.4.2.9f3ab2c1",
@@ -68,22 +65,22 @@ class TestSnapshots:
         }
         assert deployer.status == "Running"
 
-    def test_the_first_answer_says_queued_even_if_no_time_passes(self, deployer):
-        deployer.platform.deployment = DeploymentTimeline.of(0)
+    def test_the_first_response_says_queued_even_if_no_time_passes(self, deployer):
+        deployer.platform.environments.timeline = DeploymentTimeline.of(0)
         asked = deployer.back_up()
         assert (asked["state"], asked["comment"]) == ("queued", None)
-        assert look(deployer, "snapshots", asked["snapshot_id"])["state"] == "completed"
+        assert poll(deployer, "snapshots", asked["snapshot_id"])["state"] == "completed"
 
     def test_failures_on_request(self, deployer):
-        deployer.platform.next_backups.extend(["failed", "completed"])
-        states = [look(deployer, "snapshots", snapshot_of(deployer))["state"] for _ in range(3)]
+        deployer.platform.backups.next_snapshots.extend(["failed", "completed"])
+        states = [poll(deployer, "snapshots", snapshot_of(deployer))["state"] for _ in range(3)]
         assert states == ["failed", "completed", "completed"]
 
-    @pytest.mark.parametrize(("code", "status"), BACKUP_CODES.items())
+    @pytest.mark.parametrize(("code", "status"), SNAPSHOT_CODES.items())
     def test_refusals_on_request(self, deployer, code, status):
-        deployer.platform.next_backups.append(code)
+        deployer.platform.backups.next_snapshots.append(code)
         assert refusal(deployer.talk.api("POST", f"{deployer.backups}/snapshots", {})) == (status, code)
-        assert deployer.platform.snapshots == {}
+        assert deployer.platform.backups.snapshots == {}
         assert deployer.back_up()["state"] == "queued"
 
     def test_one_at_a_time(self, deployer):
@@ -101,10 +98,10 @@ class TestSnapshots:
         assert (whole["total"], whole["offset"], whole["limit"]) == (5, 0, 100)
         page = deployer.talk.json("GET", f"{deployer.backups}/snapshots?offset=3&limit=4")
         assert page == {"snapshots": whole["snapshots"][3:], "total": 5, "offset": 3, "limit": 4}
-        assert whole["snapshots"][0] == look(deployer, "snapshots", sorted(made)[0])
+        assert whole["snapshots"][0] == poll(deployer, "snapshots", sorted(made)[0])
 
     def test_no_page_is_longer_than_a_hundred(self, deployer):
-        deployer.platform.deployment = DeploymentTimeline.of(0)
+        deployer.platform.environments.timeline = DeploymentTimeline.of(0)
         for _ in range(101):
             deployer.back_up()
         page = deployer.talk.json("GET", f"{deployer.backups}/snapshots?limit=500")
@@ -131,17 +128,17 @@ class TestSnapshots:
 class TestRestores:
     def test_the_data_comes_back(self, deployer):
         deployer.put("1.0.0")
-        deployer.platform.environment("shop", "Test").data = "precious"
+        deployer.platform.environments["shop", "Test"].data = "precious"
         snapshot_id = snapshot_of(deployer)
-        deployer.platform.environment("shop", "Test").data = "spoiled"
+        deployer.platform.environments["shop", "Test"].data = "spoiled"
         deployer.transport(deployer.package("2.0.0"))
-        deployer.platform.next_starts.append("DB_SYNC_FAILED")
+        deployer.platform.environments.next_starts.append("DB_SYNC_FAILED")
         deployer.start()
         deployer.pass_time(20)
-        assert deployer.platform.environment("shop", "Test").data_version == "2.0.0.9f3ab2c1"
+        assert deployer.platform.environments["shop", "Test"].data_version == "2.0.0.9f3ab2c1"
 
         asked = read(deployer.restore(snapshot_id))
-        environment_id = deployer.platform.environment("shop", "Test").environment_id
+        environment_id = deployer.platform.environments["shop", "Test"].environment_id
         assert asked == {
             "restore_id": asked["restore_id"],
             "source_snapshot_id": snapshot_id,
@@ -156,50 +153,50 @@ class TestRestores:
         states = []
         for seconds in (5.9, 0.1, 23.9):
             deployer.pass_time(seconds)
-            states.append(look(deployer, "restores", asked["restore_id"])["state"])
+            states.append(poll(deployer, "restores", asked["restore_id"])["state"])
         assert states == ["queued", "running", "running"]
-        assert deployer.platform.environment("shop", "Test").data == "spoiled"
+        assert deployer.platform.environments["shop", "Test"].data == "spoiled"
         deployer.pass_time(0.1)
-        assert look(deployer, "restores", asked["restore_id"])["finished_at"] == "2023-11-14T22:14:40.000Z"
-        environment = deployer.platform.environment("shop", "Test")
+        assert poll(deployer, "restores", asked["restore_id"])["finished_at"] == "2023-11-14T22:14:40.000Z"
+        environment = deployer.platform.environments["shop", "Test"]
         assert (environment.data, environment.data_version) == ("precious", "1.0.0.9f3ab2c1")
         assert environment.status == "Stopped"
 
     def test_a_snapshot_has_the_data_of_when_it_was_asked_for(self, deployer):
-        deployer.platform.environment("shop", "Test").data = "at first"
+        deployer.platform.environments["shop", "Test"].data = "at first"
         snapshot_id = deployer.back_up()["snapshot_id"]
-        deployer.platform.environment("shop", "Test").data = "later"
+        deployer.platform.environments["shop", "Test"].data = "later"
         deployer.pass_time(30)
         deployer.restore(snapshot_id, "&db_only=true")
         deployer.pass_time(30)
-        assert deployer.platform.environment("shop", "Test").data == "at first"
+        assert deployer.platform.environments["shop", "Test"].data == "at first"
 
     def test_into_another_environment(self, deployer):
-        deployer.platform.environment("shop", "Test").data = "of Test"
+        deployer.platform.environments["shop", "Test"].data = "of Test"
         snapshot_id = snapshot_of(deployer)
         other = Deployer(deployer.talk, "Acceptance")
         asked = read(other.restore(snapshot_id))
         assert asked["source_environment_id"] != asked["target_environment_id"]
         deployer.pass_time(30)
-        assert deployer.platform.environment("shop", "Acceptance").data == "of Test"
+        assert deployer.platform.environments["shop", "Acceptance"].data == "of Test"
         reply = deployer.talk.api("GET", f"{deployer.backups}/restores/{asked['restore_id']}")
         assert refusal(reply) == (400, "NOT_FOUND")
 
     def test_a_failure_on_request_leaves_the_data(self, deployer):
         snapshot_id = snapshot_of(deployer)
-        deployer.platform.environment("shop", "Test").data = "spoiled"
-        deployer.platform.next_restores.append("failed")
+        deployer.platform.environments["shop", "Test"].data = "spoiled"
+        deployer.platform.backups.next_restores.append("failed")
         restore_id = read(deployer.restore(snapshot_id))["restore_id"]
         deployer.pass_time(30)
-        assert look(deployer, "restores", restore_id)["state"] == "failed"
-        assert deployer.platform.environment("shop", "Test").data == "spoiled"
+        assert poll(deployer, "restores", restore_id)["state"] == "failed"
+        assert deployer.platform.environments["shop", "Test"].data == "spoiled"
 
     @pytest.mark.parametrize(("code", "status"), RESTORE_CODES.items())
     def test_refusals_on_request(self, deployer, code, status):
         snapshot_id = snapshot_of(deployer)
-        deployer.platform.next_restores.append(code)
+        deployer.platform.backups.next_restores.append(code)
         assert refusal(deployer.restore(snapshot_id)) == (status, code)
-        assert deployer.platform.restores == {}
+        assert deployer.platform.backups.restores == {}
         assert deployer.restore(snapshot_id).status == 200
 
     def test_the_environment_must_be_stopped(self, deployer):
@@ -232,16 +229,18 @@ class TestRestores:
         assert refusal(deployer.restore(snapshot_id)) == BUSY
 
     def test_snapshots_that_cannot_be_restored(self, deployer):
-        deployer.platform.next_backups.append("failed")
+        deployer.platform.backups.next_snapshots.append("failed")
         assert refusal(deployer.restore(snapshot_of(deployer))) == NOT_ALLOWED
-        assert refusal(deployer.restore(NOBODY)) == (400, "NOT_FOUND")
-        deployer.platform.add_app("plan", project_id=NOBODY)
-        foreign = deployer.platform.environment("plan", "Test").environment_id
-        made = deployer.talk.json("POST", f"/api/v2/apps/{NOBODY}/environments/{foreign}/snapshots", {})
+        assert refusal(deployer.restore(UNKNOWN_ID)) == (400, "NOT_FOUND")
+        deployer.platform.add_app("plan", project_id=UNKNOWN_ID)
+        foreign = deployer.platform.environments["plan", "Test"].environment_id
+        made = deployer.talk.json("POST", f"/api/v2/apps/{UNKNOWN_ID}/environments/{foreign}/snapshots", {})
         deployer.pass_time(30)
         assert refusal(deployer.restore(made["snapshot_id"])) == (400, "NOT_FOUND")
 
-    @pytest.mark.parametrize("query", ["", "?source_snapshot_id=", f"?source_snapshot_id={NOBODY}&db_only=maybe"])
+    @pytest.mark.parametrize(
+        "query", ["", "?source_snapshot_id=", f"?source_snapshot_id={UNKNOWN_ID}&db_only=maybe"]
+    )
     def test_bad_parameters(self, deployer, query):
         reply = deployer.talk.api("POST", f"{deployer.backups}/restores{query}")
         assert refusal(reply) == (400, "INVALID_PARAMETERS")
@@ -250,20 +249,20 @@ class TestRestores:
 EVERY_CALL = [
     ("GET", "/snapshots"),
     ("POST", "/snapshots"),
-    ("GET", f"/snapshots/{NOBODY}"),
-    ("POST", f"/restores?source_snapshot_id={NOBODY}"),
-    ("GET", f"/restores/{NOBODY}"),
+    ("GET", f"/snapshots/{UNKNOWN_ID}"),
+    ("POST", f"/restores?source_snapshot_id={UNKNOWN_ID}"),
+    ("GET", f"/restores/{UNKNOWN_ID}"),
 ]
 
 
 class TestRefusals:
     @pytest.mark.parametrize(("method", "rest"), EVERY_CALL)
     def test_wrong_ids(self, deployer, method, rest):
-        environment_id = deployer.platform.environment("shop", "Test").environment_id
+        environment_id = deployer.platform.environments["shop", "Test"].environment_id
         for project, environment, refused in [
-            (NOBODY, environment_id, (404, "ENVIRONMENT_NOT_FOUND")),
+            (UNKNOWN_ID, environment_id, (404, "ENVIRONMENT_NOT_FOUND")),
             ("shop", environment_id, (404, "ENVIRONMENT_NOT_FOUND")),
-            (PROJECT, NOBODY, (404, "ENVIRONMENT_NOT_FOUND")),
+            (PROJECT, UNKNOWN_ID, (404, "ENVIRONMENT_NOT_FOUND")),
             (PROJECT, "Test", (404, "ENVIRONMENT_NOT_FOUND")),
             ("", environment_id, (400, "INVALID_PARAMETERS")),
             (PROJECT, "", (400, "INVALID_PARAMETERS")),
@@ -276,31 +275,34 @@ class TestRefusals:
         platform, target = deployer.platform, f"{deployer.backups}{rest}"
         assert deployer.talk.api(method, target, headers={"mendix-username": USER}).status == 401
         for take, give in [
-            (lambda: platform.revoke_api_rights("shop"), lambda: platform.grant_api_rights("shop")),
             (
-                lambda: platform.revoke_api_rights("shop", "Test"),
-                lambda: platform.grant_api_rights("shop", "Test"),
+                lambda: platform.permissions.revoke("api", "shop"),
+                lambda: platform.permissions.grant("api", "shop"),
             ),
             (
-                lambda: platform.revoke_backup_access("shop", "Test"),
-                lambda: platform.grant_backup_access("shop", "Test"),
+                lambda: platform.permissions.revoke("api", "shop", "Test"),
+                lambda: platform.permissions.grant("api", "shop", "Test"),
+            ),
+            (
+                lambda: platform.permissions.revoke("backups", "shop", "Test"),
+                lambda: platform.permissions.grant("backups", "shop", "Test"),
             ),
         ]:
             take()
             assert refusal(deployer.talk.api(method, target)) == (403, "NO_ACCESS")
             give()
-        platform.revoke_backup_access("shop", "Acceptance")
-        platform.revoke_transport_rights("shop", "Test")
+        platform.permissions.revoke("backups", "shop", "Acceptance")
+        platform.permissions.revoke("transport", "shop", "Test")
         assert deployer.talk.api(method, target).status != 403
 
-    def test_without_rights_on_the_app_nobody_learns_what_it_has(self, deployer):
-        deployer.platform.revoke_api_rights("shop")
-        reply = deployer.talk.api("GET", f"/api/v2/apps/{PROJECT}/environments/{NOBODY}/snapshots")
+    def test_without_rights_on_the_app_its_environments_stay_secret(self, deployer):
+        deployer.platform.permissions.revoke("api", "shop")
+        reply = deployer.talk.api("GET", f"/api/v2/apps/{PROJECT}/environments/{UNKNOWN_ID}/snapshots")
         assert refusal(reply) == (403, "NO_ACCESS")
 
     def test_access_to_the_source_is_needed_too(self, deployer):
         snapshot_id = snapshot_of(deployer)
-        deployer.platform.revoke_backup_access("shop", "Test")
+        deployer.platform.permissions.revoke("backups", "shop", "Test")
         assert refusal(Deployer(deployer.talk, "Acceptance").restore(snapshot_id)) == NOT_ALLOWED
 
     @pytest.mark.parametrize("query", ["offset=-1", "limit=x", "offset=1.5", "offset=²"])
@@ -314,11 +316,14 @@ class TestRefusals:
         assert refusal(reply) == (400, "INVALID_PARAMETERS")
 
     def test_what_is_not_there(self, deployer):
-        assert refusal(deployer.talk.api("GET", f"{deployer.backups}/snapshots/{NOBODY}")) == (404, "NOT_FOUND")
-        assert refusal(deployer.talk.api("GET", f"{deployer.backups}/restores/{NOBODY}")) == (400, "NOT_FOUND")
+        assert refusal(deployer.talk.api("GET", f"{deployer.backups}/snapshots/{UNKNOWN_ID}")) == (
+            404,
+            "NOT_FOUND",
+        )
+        assert refusal(deployer.talk.api("GET", f"{deployer.backups}/restores/{UNKNOWN_ID}")) == (400, "NOT_FOUND")
 
 
-def test_answers_have_the_keys_of_the_samples(deployer):
+def test_responses_have_the_keys_of_the_samples(deployer):
     def sample(name: str) -> dict[str, Any]:
         return json.loads((SAMPLES / name).read_text())
 
@@ -329,6 +334,6 @@ def test_answers_have_the_keys_of_the_samples(deployer):
     assert (
         set(listed["snapshots"][0])
         == set(documented["snapshots"][0])
-        == set(look(deployer, "snapshots", snapshot_id))
+        == set(poll(deployer, "snapshots", snapshot_id))
     )
     assert set(read(deployer.restore(snapshot_id))) == set(sample("restore_queued.json"))

@@ -1,4 +1,4 @@
-"""The platform behind `requests-mock` and on real sockets."""
+"""The platform on real sockets."""
 
 from __future__ import annotations
 
@@ -10,61 +10,28 @@ import pytest
 import requests
 import requests_mock
 
-from airflow_provider_mendix.api import app_repository, build, deploy, team_server
+from airflow_provider_mendix.api import app_repository, backups, build, deploy, team_server
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import (
     BranchNotFoundError,
     BuildNotSucceededError,
+    EnvironmentBusyError,
+    EnvironmentNotFoundError,
     MendixResponseError,
     PackageInUseError,
     PackageNotFoundError,
-    UnauthorizedError,
+    StartFailedError,
 )
-from airflow_provider_mendix.simulator import Ending, Options, Server, install
+from airflow_provider_mendix.simulator import (
+    DeploymentTimeline,
+    Options,
+    Server,
+    install,
+)
 
-from .talking import AUTH, KEY, PROJECT, START, TOKEN, TOKEN_AUTH, USER, Talk
-
-
-@pytest.fixture
-def server(talk):
-    with Server(talk.platform) as running:
-        yield running
-
-
-def client(base_url: str, api_key: str = KEY, repository_url: str = Host.REPOSITORY.value) -> MendixClient:
-    base_urls = {Host.DEPLOY: base_url, Host.REPOSITORY: repository_url}
-    return MendixClient(Account(username=USER, api_key=api_key, personal_access_token=TOKEN, base_urls=base_urls))
-
-
-def test_in_process_with_plain_requests(talk):
-    with requests_mock.Mocker() as mocker:
-        install(talk.platform, mocker)
-        url = "https://deploy.mendix.com/api/1/apps/shop/packages"
-        package_id = requests.post(url, json=START, headers=AUTH).json()["PackageId"]
-        talk.clock.sleep(45)
-        shown = requests.get(f"{url}/{package_id}", params={"url": "true"}, headers=AUTH).json()
-        assert shown["Status"] == "Succeeded"
-        answer = requests.get(shown["Url"]["Location"])
-        assert answer.headers["Content-Length"] == str(shown["Size"])
-        assert answer.content == talk.platform.content(package_id)
-        assert requests.get(shown["Url"]["Location"], headers=AUTH).status_code == 400
-        assert requests.get(url).status_code == 401
-        assert requests.delete(f"{url}/{package_id}", headers=AUTH).status_code == 204
-        with pytest.raises(requests_mock.NoMockAddress):
-            requests.get("https://elsewhere.example/api/1/apps")
-    assert len(talk.platform.journal.requests("POST")) == 1
-
-
-@pytest.mark.parametrize("download", ["stream", "redirect"])
-def test_in_process_with_our_client(download):
-    talk = Talk(Options(download=download))
-    package_id = talk.platform.add_package("shop", version="1.0.0", revision="63")
-    with requests_mock.Mocker() as mocker, client("https://deploy.mendix.com") as mendix:
-        install(talk.platform, mocker)
-        with mendix.download(build.download_package("shop", package_id)) as file:
-            assert b"".join(file) == talk.platform.content(package_id)
+from .talking import AUTH, KEY, PROJECT, START, TOKEN_AUTH, USER, Talk, client
 
 
 @pytest.mark.parametrize("options", [Options(), Options(download="redirect", not_ready="null", delete_status=200)])
@@ -100,7 +67,7 @@ def test_our_client_over_loopback(options, tmp_path):
         with pytest.raises(PackageNotFoundError):
             mendix.send(build.get_package("shop", package_id))
 
-        in_use = talk.platform.add_package("shop", version="1.0.0", revision="63", in_use=True)
+        in_use = talk.platform.packages.add("shop", version="1.0.0", revision="63", in_use=True)
         with pytest.raises(PackageInUseError):
             mendix.send(build.delete_package("shop", in_use))
     assert all(not set(AUTH) & set(entry.headers) for entry in talk.platform.journal.requests(host="files"))
@@ -119,8 +86,8 @@ def read_all(mendix: MendixClient, branch: str) -> list[str]:
 @pytest.mark.parametrize("branch", ["main", "branches/release 1/ünder%2F+"])
 def test_repositories_by_our_client_over_both(talk, branch):
     for _ in range(44):
-        talk.platform.push("shop", branch=branch)
-    expected = [commit.id for commit in talk.platform.commits("shop", branch)]
+        talk.platform.repositories.push("shop", branch=branch)
+    expected = [commit.id for commit in talk.platform.repositories.commits("shop", branch)]
     assert len(expected) == 45
     with Server(talk.platform) as server, client(server.api_url, repository_url=server.repository_url) as mendix:
         assert read_all(mendix, branch) == expected
@@ -137,7 +104,7 @@ def test_repositories_by_our_client_over_both(talk, branch):
 
 def test_team_server_by_our_client(talk):
     talk.platform.add_app("plan", repository="svn")
-    talk.platform.push("plan", branch="release 1/ünder%2F+", mendix_version=None)
+    talk.platform.repositories.push("plan", branch="release 1/ünder%2F+", mendix_version=None)
     with Server(talk.platform) as server, client(server.api_url) as mendix:
         trunk, branch = mendix.send(team_server.list_branches("plan"))
         assert (trunk.name, branch.name, branch.latest_revision_number) == ("trunk", "release 1/ünder%2F+", 3)
@@ -149,7 +116,7 @@ def test_team_server_by_our_client(talk):
             mendix.send(team_server.get_branch("plan", "nope"))
 
 
-def test_no_host_answers_for_another(server):
+def test_no_host_serves_the_paths_of_another(server):
     info = f"/v1/repositories/{PROJECT}/info"
     headers = {**AUTH, **TOKEN_AUTH}
     for url, path, status in [
@@ -159,9 +126,9 @@ def test_no_host_answers_for_another(server):
         (server.repository_url, "/api/1/apps", 501),
         (server.repository_url, "/_simulator/journal", 501),
     ]:
-        answer = requests.get(url + path, headers=headers)
-        assert answer.status_code == status
-    assert "on its repository host" in answer.text
+        response = requests.get(url + path, headers=headers)
+        assert response.status_code == status
+    assert "on its repository host" in response.text
 
 
 def test_our_client_does_not_retry_an_unknown_route(server):
@@ -200,7 +167,7 @@ def test_it_listens_on_loopback_only_and_stops(talk):
     server.start()
     api_url, files_url, repository_url = server.api_url, server.files_url, server.repository_url
     assert api_url.startswith("http://127.0.0.1:")
-    assert talk.platform.files_url == files_url
+    assert talk.platform.cloud.files_url == files_url
     with requests.Session() as session:
         assert session.get(f"{api_url}/api/1/apps", headers=AUTH).status_code == 200
         server.stop()
@@ -215,15 +182,15 @@ def test_taken_port(server, talk):
     second = Server(talk.platform, files_port=taken)
     with pytest.raises(OSError, match="in use"):
         second.start()
-    assert talk.platform.files_url == server.files_url
+    assert talk.platform.cloud.files_url == server.files_url
 
 
 def test_chunked_body_is_refused(server):
-    answer = requests.post(f"{server.api_url}/api/1/apps/shop/packages", data=iter([b"{}"]), headers=AUTH)
-    assert answer.status_code == 411
+    response = requests.post(f"{server.api_url}/api/1/apps/shop/packages", data=iter([b"{}"]), headers=AUTH)
+    assert response.status_code == 411
 
 
-def test_client_that_hangs_up_is_no_news(server, capfd):
+def test_a_client_that_closes_the_connection_prints_nothing(server, capfd):
     host, _, port = server.api_url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as line:
         line.sendall(b"POST /api/1/apps HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
@@ -231,82 +198,50 @@ def test_client_that_hangs_up_is_no_news(server, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_control_plane(server, talk):
-    base = f"{server.api_url}/_simulator"
-    assert requests.post(f"{base}/apps", json={"app_id": "plan", "repository": "svn"}).json()["name"] == "Plan"
-    added = requests.post(f"{base}/packages", json={"app_id": "plan", "version": "1.0.0", "revision": "63"})
-    package_id = added.json()["package_id"]
-    assert requests.get(f"{base}/packages").json() == [
-        {
-            "package_id": package_id,
-            "app_id": "plan",
-            "name": "Main line-1.0.0.63.mda",
-            "version": "1.0.0.63",
-            "description": "",
-            "status": "Succeeded",
-            "size": 262144,
-            "sha256": talk.platform.sha256(package_id),
-        }
-    ]
-    answer = requests.post(f"{base}/next-ending", json={"ending": "stuck_building"})
-    assert answer.json() == {"next_endings": ["stuck_building"]}
-    assert list(talk.platform.next_endings) == [Ending.STUCK_BUILDING]
+def test_a_release_by_our_client_over_loopback(deployer):
+    platform = deployer.platform
+    platform.environments.timeline = DeploymentTimeline(
+        stopping=5, transporting=3, starting=20, backing_up=30, restoring=30
+    )
+    old = deployer.put("1.0.0", running=True)
+    new = deployer.package("1.1.0")
+    with Server(platform) as server:
+        account = Account(username=USER, api_key=KEY, base_urls={Host.DEPLOY: server.api_url})
+        with MendixClient(account) as mendix:
+            test, acceptance, _ = mendix.send(deploy.list_environments("shop"))
+            assert (test.mode, test.status, test.is_production) == ("Test", "Running", False)
+            assert acceptance.model_version is None
+            assert mendix.send(deploy.get_environment_package("shop", "Test")).package_id == old
+            started = mendix.send(deploy.start_environment("shop", "Test", auto_sync_db=True))
+            assert started.job_id is None
 
-    assert requests.get(f"{base}/journal").json() == []
-    requests.get(f"{server.api_url}/api/1/apps", headers=AUTH)
-    assert [entry["path"] for entry in requests.get(f"{base}/journal").json()] == ["/api/1/apps"]
+            mendix.send(deploy.stop_environment("shop", "Test"))
+            deployer.pass_time(5)
+            assert mendix.send(deploy.get_environment("shop", "Test")).status == "Stopped"
+            snapshot = mendix.send(backups.create_snapshot(PROJECT, test.environment_id, comment="before"))
+            with pytest.raises(EnvironmentBusyError):
+                mendix.send(backups.create_snapshot(PROJECT, test.environment_id))
+            deployer.pass_time(30)
+            snapshot = mendix.send(backups.get_snapshot(PROJECT, test.environment_id, snapshot.snapshot_id))
+            assert (snapshot.state, snapshot.comment) == ("completed", "before")
+            assert mendix.send(backups.list_snapshots(PROJECT, test.environment_id)).snapshots == (snapshot,)
 
-    assert requests.post(f"{base}/api-key", json={"username": USER, "api_key": "next"}).status_code == 200
-    with client(server.api_url) as mendix, pytest.raises(UnauthorizedError):
-        mendix.send(deploy.list_apps())
-    with client(server.api_url, "next") as mendix:
-        assert len(mendix.send(deploy.list_apps())) == 2
+            mendix.send(deploy.transport_package("shop", "Test", new))
+            deployer.pass_time(3)
+            assert mendix.send(deploy.get_environment_package("shop", "Test")).package_id == new
+            platform.environments.next_starts.append("STARTUP_ACTION_FAILED")
+            job_id = mendix.send(deploy.start_environment("shop", "Test", auto_sync_db=True)).job_id
+            assert mendix.send(deploy.get_start_job("shop", "Test", job_id)).status == "Starting"
+            deployer.pass_time(20)
+            with pytest.raises(StartFailedError, match="after-startup"):
+                mendix.send(deploy.get_start_job("shop", "Test", job_id))
 
-
-def test_control_plane_pushes_while_clients_read(server, talk):
-    base = f"{server.api_url}/_simulator"
-    url = f"{server.repository_url}/v1/repositories/{PROJECT}/branches/branches%2Fhotfix"
-    assert requests.get(url, headers=TOKEN_AUTH).status_code == 404
-    wish = {"app_id": "shop", "branch": "hotfix", "message": "mend it", "author": "bob@example.com"}
-    pushed = requests.post(f"{base}/commits", json={**wish, "mendix_version": None}).json()["revision"]
-    latest = requests.get(url, headers=TOKEN_AUTH).json()["latestCommit"]
-    assert (latest["id"], latest["message"], latest["author"]["email"]) == (pushed, "mend it", "bob@example.com")
-    assert "mendixVersion" not in latest
-    second = requests.post(f"{base}/commits", json={"app_id": "shop"}).json()["revision"]
-    assert second == talk.platform.commits("shop")[0].id
-    assert talk.platform.commits("shop")[0].mendix_version
-    assert [entry.path for entry in talk.platform.journal if "_simulator" in entry.path] == []
-
-
-def test_control_plane_gives_and_takes_tokens(server):
-    base = f"{server.api_url}/_simulator"
-    url = f"{server.repository_url}/v1/repositories/{PROJECT}/info"
-    headers = {"Authorization": "MxToken another"}
-
-    def change(action: str, **wish: object) -> tuple[int, int]:
-        answer = requests.post(f"{base}/{action}", json={"token": "another", **wish})
-        assert "another" not in answer.text
-        return answer.status_code, requests.get(url, headers=headers).status_code
-
-    assert change("tokens", scopes=["mx:deployment:read"]) == (200, 403)
-    assert change("tokens") == (200, 200)
-    assert change("revoked-tokens") == (200, 401)
-    assert change("revoked-tokens") == (404, 401)
-
-
-def test_control_plane_says_what_is_wrong(server):
-    base = f"{server.api_url}/_simulator"
-    lost = requests.get(f"{base}/jornal")
-    assert lost.status_code == 404
-    assert "GET /_simulator/journal" in lost.json()["routes"]
-    assert requests.post(f"{base}/next-ending", json={"ending": "explodes"}).status_code == 400
-    assert requests.post(f"{base}/next-ending", data="{").status_code == 400
-    assert requests.post(f"{base}/next-ending", data=b'{"ending": "\xff"}').status_code == 400
-    assert requests.post(f"{base}/apps", json={"app_id": "x", "fre": True}).status_code == 400
-    unknown = requests.post(f"{base}/packages", json={"app_id": "nope", "version": "1.0.0", "revision": "1"})
-    assert unknown.status_code == 404
-    assert requests.post(f"{base}/api-key", json={"username": "bob", "api_key": "x"}).status_code == 404
-    assert requests.post(f"{base}/commits", json={"app_id": "nope"}).status_code == 404
-    assert requests.post(f"{base}/commits", json={"app_id": "shop", "brunch": "x"}).status_code == 400
-    impossible = requests.post(f"{base}/commits", json={"app_id": "shop", "branch": "a..b"})
-    assert (impossible.status_code, "a..b" in impossible.text) == (400, True)
+            restore = mendix.send(backups.create_restore(PROJECT, test.environment_id, snapshot.snapshot_id))
+            deployer.pass_time(30)
+            restore = mendix.send(backups.get_restore(PROJECT, test.environment_id, restore.restore_id))
+            assert (restore.state, restore.finished_at is None) == ("completed", False)
+            settings = mendix.send(deploy.get_settings("shop", "Test"))
+            assert mendix.send(deploy.set_settings("shop", "Test", settings)) == settings
+            with pytest.raises(EnvironmentNotFoundError):
+                mendix.send(deploy.get_environment("shop", "test"))
+    assert platform.environments["shop", "Test"].data_version == "1.0.0.9f3ab2c1"

@@ -23,11 +23,11 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator import Timeline
 
-from .conftest import TaskInstance
+from ..conftest import TaskInstance
 
 pytest_plugins = ["airflow_provider_mendix.simulator.fixtures"]
 
-PAGE = Path(__file__).parent.parent / "docs" / "testing-your-dags.md"
+PAGE = Path(__file__).parents[2] / "docs" / "testing-your-dags.md"
 BUILD = {"app_id": "shop", "revision": "9f3ab2c1", "version": "2.5.4"}
 
 
@@ -103,7 +103,7 @@ def test_both_senders_reach_the_loopback_one(mendix_simulator, run_context):
 
 def test_in_process_a_long_wait_takes_no_time(mendix_simulator_in_process, run_context):
     mendix = mendix_simulator_in_process
-    mendix.platform.timeline = Timeline.of(seconds=3600)
+    mendix.platform.packages.timeline = Timeline.of(seconds=3600)
     mendix.faults.add("rate_limited", on="get_package", retry_after=600)
     began, really_began = mendix.clock.now(), time.monotonic()
     assert MendixStartBuildOperator(task_id="build", **BUILD).execute(run_context)
@@ -117,7 +117,7 @@ def test_in_process_hangs_take_no_time_either(mendix_simulator_in_process):
     began = mendix.clock.now()
     with pytest.raises(MendixConnectionError, match="timed out"):
         MendixHook().list_apps()
-    assert mendix.clock.now() - began >= 5 * fault.struck
+    assert mendix.clock.now() - began >= 5 * fault.call_count
 
 
 def test_in_process_only_the_simulator_can_be_reached(mendix_simulator_in_process, monkeypatch):
@@ -131,7 +131,7 @@ def test_in_process_only_the_simulator_can_be_reached(mendix_simulator_in_proces
 @pytest.mark.parametrize("name", ["mendix_simulator", "mendix_simulator_in_process"])
 def test_the_connection_reads_repositories(name, request):
     mendix = request.getfixturevalue(name)
-    pushed = mendix.platform.push("shop", branch="hotfix")
+    pushed = mendix.platform.repositories.push("shop", branch="hotfix")
     project_id = mendix.platform.apps["shop"].project_id
     account = MendixHook().get_conn().account
     assert account.base_url(app_repository.APP_REPOSITORY_API) == mendix.repository_url
@@ -144,7 +144,7 @@ def test_the_connection_reads_repositories(name, request):
 def test_a_test_gets_what_the_fixtures_promise(mendix_simulator):
     assert mendix_simulator.api_url in os.environ["AIRFLOW_CONN_MENDIX_DEFAULT"]
     assert mendix_simulator.repository_url in os.environ["AIRFLOW_CONN_MENDIX_DEFAULT"]
-    assert mendix_simulator.files_url == mendix_simulator.platform.files_url
+    assert mendix_simulator.files_url == mendix_simulator.platform.cloud.files_url
     assert mendix_simulator.faults is mendix_simulator.platform.faults
     assert mendix_simulator.journal is mendix_simulator.platform.journal
 
