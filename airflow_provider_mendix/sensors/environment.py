@@ -69,7 +69,7 @@ class MendixEnvironmentSensor(MendixSensor):
         self._wants_status = status is not None
         self._wants_package = package_id is not None
 
-    def make_wait(self, hook: MendixHook) -> EnvironmentWait | TransportWait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> EnvironmentWait | TransportWait:
         """Return what to wait for; the environment and the package are looked up with the first poll."""
         from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 

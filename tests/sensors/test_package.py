@@ -83,10 +83,32 @@ class TestAllModesAlike:
     def test_an_unknown_status_means_not_yet(self, mode, run_sensor, build):
         assert run_sensor(mode, package_id=build(Ending.UNKNOWN_STATUS))["status"] == "Succeeded"
 
-    def test_an_unknown_package_fails_the_task_at_once(self, mode, run_sensor, platform):
+    def test_an_unknown_package_fails_the_task_after_a_minute(self, mode, run_sensor, platform, clock):
+        began = clock.now()
         with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
             run_sensor(mode, package_id="0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
-        assert len(platform.journal) == 1
+        assert [round(entry.at - began) for entry in platform.journal] == [0, 30, 60]
+
+    @pytest.mark.parametrize("seconds", [1, 29, 59])
+    def test_a_package_may_not_be_visible_yet(self, mode, seconds, run_sensor, build, platform):
+        platform.faults.add("hidden_package", seconds=seconds)
+        package_id = build()
+        assert run_sensor(mode, package_id=package_id, poke_interval=5)["status"] == "Succeeded"
+
+    def test_a_package_that_is_deleted_later_fails_the_task_at_once(
+        self, mode, run_sensor, build, platform, clock
+    ):
+        package_id, answer, began = build(Ending.STUCK_BUILDING), platform.handle, clock.now()
+
+        def handle(request):
+            if clock.now() >= began + 120:
+                platform.packages.pop(package_id, None)
+            return answer(request)
+
+        platform.handle = handle
+        with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
+            run_sensor(mode, package_id=package_id)
+        assert clock.now() == began + 120
 
     def test_an_unknown_package_skips_the_task_with_soft_fail(self, mode, run_sensor):
         with pytest.raises(AirflowSkipException):
