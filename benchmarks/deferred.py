@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome
 from tests.airflow_stack.stack import AirflowStack
 
 APPS = 25
@@ -64,14 +64,14 @@ def main() -> int:
     parser.add_argument("--waits", type=int, default=500)
     waits = parser.parse_args().waits
     platform = Platform()
-    platform.add_account("bench", "key-of-bench")
+    platform.permissions.add_account("bench", "key-of-bench")
     packages = []
     for number in range(waits):
         app_id = f"app-{number % APPS}"
         if app_id not in platform.apps:
             platform.add_app(app_id)
-        package_id = platform.add_package(app_id, version="1.0.0", revision="0badc0de")
-        platform.packages[package_id].steps = Ending.STUCK_BUILDING.steps(platform.timeline)
+        package_id = platform.packages.add(app_id, version="1.0.0", revision="0badc0de")
+        platform.packages[package_id].steps = BuildOutcome.STUCK_BUILDING.steps(platform.packages.timeline)
         packages.append({"app_id": app_id, "package_id": package_id})
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Server(platform) as server:
         airflow = AirflowStack(Path(folder) / "airflow", [DAG_FILE])

@@ -93,9 +93,7 @@ def defer(
     Airflow's own time-out comes later than that of the trigger, which knows what was seen last.
     """
     deadline = "none" if state.deadline is None else _utc(state.deadline)
-    operator.log.info(
-        "%s: deferring. Next poll at %s, deadline %s.", wait.description, _utc(state.next_poll_at), deadline
-    )
+    operator.log.info("Deferring: next poll at %s, deadline %s.", _utc(state.next_poll_at), deadline)
     trigger = MendixWaitTrigger(mendix_conn_id=mendix_conn_id, wait=wait.to_json(), poll_state=state.to_json())
     timeout = timedelta(seconds=state.time_left(current_clock().now()) + _MARGIN)
     operator.defer(trigger=trigger, method_name=method_name, timeout=timeout)

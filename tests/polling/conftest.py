@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_mendix.clock import SystemClock, use_clock
 from airflow_provider_mendix.polling import poller
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.package import PackageWait
 from airflow_provider_mendix.waits.poll_state import PollState
@@ -97,15 +97,16 @@ class Crowd:
     def began(self):
         return 1_700_000_000.0
 
-    def build(self, app_id="shop", ending=Ending.SUCCEEDS, timeline=None):
+    def build(self, app_id="shop", ending=BuildOutcome.SUCCEEDS, timeline=None):
         """Start a build and return its package id."""
         if app_id not in self.platform.apps:
             self.platform.add_app(app_id)
-        package = self.platform.new_package(
-            self.platform.apps[app_id], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+        return self.platform.packages.add(
+            app_id,
+            version="2.5.4",
+            revision="9f3ab2c1",
+            steps=ending.steps(timeline or Timeline(queued=20, building=60, uploading=10)),
         )
-        package.steps = ending.steps(timeline or Timeline(queued=20, building=60, uploading=10))
-        return package.package_id
 
     def trigger(
         self,
@@ -152,11 +153,20 @@ class Crowd:
 
     async def _run(self, triggers):
         tasks = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
+        failures = []
+
+        def call(act):
+            try:
+                act(tasks)
+            except Exception as failure:  # noqa: BLE001 - it would be lost in the event loop
+                failures.append(failure)
+
         for seconds, act in self.plans:
-            self.clock.at(seconds, lambda act=act: act(tasks))
+            self.clock.at(seconds, lambda act=act: call(act))
         await self.let_pass(*tasks)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await self.check_clean()
+        assert not failures
         return ended
 
     async def let_pass(self, *tasks):

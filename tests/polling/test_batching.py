@@ -12,8 +12,8 @@ from airflow_provider_mendix.polling.batching import (
     UNREADABLE,
     is_list_cheaper,
 )
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.waits.package import BuildCapacityWait, PackageWait
 from airflow_provider_mendix.waits.revision import RevisionWait
 
@@ -64,7 +64,9 @@ def test_many_apps_share_few_connections(crowd):
 
 def test_waits_that_begin_at_different_times_come_together(crowd, clock):
     triggers = [
-        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), next_poll_at=clock.now() + phase / 2, timeout=200)
+        crowd.trigger(
+            crowd.build(ending=BuildOutcome.STUCK_QUEUED), next_poll_at=clock.now() + phase / 2, timeout=200
+        )
         for phase in range(20)
     ]
     crowd.run(*triggers)
@@ -75,7 +77,7 @@ def test_waits_that_begin_at_different_times_come_together(crowd, clock):
 
 def test_each_wait_gets_a_response_when_it_is_due_or_earlier(crowd):
     triggers = [
-        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), poll_interval=interval, timeout=300)
+        crowd.trigger(crowd.build(ending=BuildOutcome.STUCK_QUEUED), poll_interval=interval, timeout=300)
         for interval in (10.0, 10.0, 10.0, 25.0, 60.0)
     ]
     events = crowd.run(*triggers)
@@ -137,7 +139,7 @@ def test_a_long_list_is_not_requested_again(crowd, platform):
     """Four waits, and a list that costs more than four requests."""
     waited_for = [crowd.build() for _ in range(4)]
     for number in range(1500):
-        platform.add_package("shop", version=f"1.0.{number}", revision="9f3ab2c1")
+        platform.packages.add("shop", version=f"1.0.{number}", revision="9f3ab2c1")
     assert succeeded(crowd.run(*(crowd.trigger(package_id) for package_id in waited_for)))
     # Its length is known after the first request.
     assert crowd.requests("list") == 1
@@ -153,9 +155,9 @@ def test_waits_for_capacity_and_for_packages_share_the_list(crowd):
 
 def test_waits_for_one_branch_share_its_request(crowd, platform, server, monkeypatch):
     use_token(monkeypatch, server)
-    known = platform.push("shop")
+    known = platform.repositories.push("shop")
     source = RepositoryBranch("shop", platform.apps["shop"].project_id, "main")
-    crowd.at(35, lambda _: platform.push("shop"))
+    crowd.at(35, lambda _: platform.repositories.push("shop"))
     events = crowd.run(
         *(crowd.trigger("", wait=RevisionWait("shop", "main", known, source=source)) for _ in range(7))
     )

@@ -12,9 +12,9 @@ import pytest
 from airflow_provider_mendix.api.conversations import app_id, environment_package, latest_revision, project_id
 from airflow_provider_mendix.exceptions import AppNotFoundError, MendixConnectionError, RateLimitedError
 from airflow_provider_mendix.polling.poller import Poller, poller_of
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.triggers import wait as triggers_wait
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.base import wait_from_json
@@ -84,7 +84,7 @@ def test_each_line_is_in_the_log_of_its_own_task(crowd, lines):
 
 def test_lines_about_the_connection_are_in_no_task_log(crowd, lines, platform, server, monkeypatch):
     def rotate(_):
-        platform.set_api_key(USER, "the-new-key")
+        platform.permissions.set_api_key(USER, "the-new-key")
         set_connection(monkeypatch, host=server.api_url, password="the-new-key")
 
     crowd.at(15, rotate)
@@ -287,20 +287,24 @@ def test_each_connection_has_a_poller_of_its_own(crowd, server, monkeypatch):
 
 def test_in_real_time(system_clock, monkeypatch):
     platform = Platform()
-    platform.add_account(USER, KEY)
+    platform.permissions.add_account(USER, KEY)
     platform.add_app("shop")
-    platform.timeline = Timeline.of(seconds=0.5)
+    platform.packages.timeline = Timeline.of(seconds=0.5)
 
     async def crowd_of(count):
         now = platform.clock.now()
         triggers = []
         for nth in range(count):
-            package = platform.new_package(
-                platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+            package_id = platform.packages.add(
+                "shop",
+                version="2.5.4",
+                revision="9f3ab2c1",
+                steps=(BuildOutcome.STUCK_QUEUED if nth == 0 else BuildOutcome.SUCCEEDS).steps(
+                    platform.packages.timeline
+                ),
             )
-            package.steps = (Ending.STUCK_QUEUED if nth == 0 else Ending.SUCCEEDS).steps(platform.timeline)
             state = PollState.begin(now, poll_interval=0.1, timeout=1.0, outage_tolerance=None)
-            wait = PackageWait("shop", package.package_id)
+            wait = PackageWait("shop", package_id)
             triggers.append(
                 MendixWaitTrigger(mendix_conn_id="mendix_default", wait=wait.to_json(), poll_state=state.to_json())
             )
@@ -324,7 +328,7 @@ class TestConversations:
 
     def test_the_result_is_returned(self, crowd, system_clock, platform):
         platform.add_app("calc", repository="svn")
-        revision = platform.push("calc")
+        revision = platform.repositories.push("calc")
         found = self.run(latest_revision("calc", "main", has_token=False))
         assert found.revision == revision
         assert len(platform.journal) == 2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix import settings
 from airflow_provider_mendix.polling.rate_limit import RateLimiter
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from .test_shared_client import kinds, spread_out
 
@@ -67,7 +67,7 @@ class TestInThePoller:
 
     def test_intervals_stretch_fairly(self, crowd, rate_limit, platform):
         rate_limit(60)
-        stuck = Ending.STUCK_QUEUED
+        stuck = BuildOutcome.STUCK_QUEUED
         crowd.run(*spread_out(crowd, 30, stuck, timeout=600, poll_interval=5.0))
         polls = [len(platform.journal.requests("GET", f"/apps/app{nth}/")) for nth in range(30)]
         assert max(polls) - min(polls) <= 1
@@ -77,7 +77,9 @@ class TestInThePoller:
         rate_limit(12)
         caplog.set_level(logging.INFO)
         triggers = spread_out(crowd, 3, poll_interval=5.0, timeout=900)
-        long = crowd.trigger(crowd.build("slow", Ending.STUCK_QUEUED), "slow", timeout=900, poll_interval=30.0)
+        long = crowd.trigger(
+            crowd.build("slow", BuildOutcome.STUCK_QUEUED), "slow", timeout=900, poll_interval=30.0
+        )
         crowd.run(*triggers, long)
         told = [record.message for record in caplog.records if "requests_per_minute" in record.message]
         assert len(told) == 2
@@ -101,7 +103,7 @@ class TestInThePoller:
     def test_deadlines_hold(self, crowd, rate_limit):
         rate_limit(2)
         triggers = [
-            crowd.trigger(crowd.build(f"app{nth}", Ending.STUCK_QUEUED), f"app{nth}", timeout=100.0 + nth)
+            crowd.trigger(crowd.build(f"app{nth}", BuildOutcome.STUCK_QUEUED), f"app{nth}", timeout=100.0 + nth)
             for nth in range(40)
         ]
         ended_at = crowd.ends()

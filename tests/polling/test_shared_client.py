@@ -7,8 +7,8 @@ import threading
 import pytest
 from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import USER, set_connection
 
@@ -44,7 +44,7 @@ def lookups(secrets):
     return secrets.lookups
 
 
-def spread_out(crowd, count, ending=Ending.SUCCEEDS, **changes):
+def spread_out(crowd, count, ending=BuildOutcome.SUCCEEDS, **changes):
     """Return triggers whose waits cannot share a request."""
     return [crowd.trigger(crowd.build(f"app{nth}", ending), f"app{nth}", **changes) for nth in range(count)]
 
@@ -60,7 +60,7 @@ class TestCredentials:
 
     def test_refused_waits_read_it_once_more_and_continue(self, crowd, platform, server, monkeypatch, lookups):
         def rotate(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             set_connection(monkeypatch, host=server.api_url, password="the-new-key")
 
         crowd.at(15, rotate)
@@ -68,7 +68,7 @@ class TestCredentials:
         assert len(lookups) == 2
 
     def test_refused_waits_fail_if_it_has_not_changed(self, crowd, platform, lookups):
-        crowd.at(15, lambda _: platform.set_api_key(USER, "the-new-key"))
+        crowd.at(15, lambda _: platform.permissions.set_api_key(USER, "the-new-key"))
         assert kinds(crowd.run(*spread_out(crowd, 100))) == ["UnauthorizedError"] * 100
         assert len(lookups) == 2
 
@@ -80,7 +80,7 @@ class TestCredentials:
 
     def test_a_wrong_value_in_it_fails_the_waits(self, crowd, platform, server, monkeypatch):
         def break_it(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             set_connection(monkeypatch, host=server.api_url, login="")
 
         crowd.at(15, break_it)
@@ -107,7 +107,7 @@ class TestConnectionThatCannotBeRead:
 
     def test_it_survives_it_while_its_credentials_are_refused(self, crowd, platform, server, monkeypatch, secrets):
         def rotate(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             set_connection(monkeypatch, host=server.api_url, password="the-new-key")
 
         crowd.at(15, rotate)
@@ -118,7 +118,7 @@ class TestConnectionThatCannotBeRead:
         self, crowd, platform, monkeypatch
     ):
         def remove(_):
-            platform.set_api_key(USER, "the-new-key")
+            platform.permissions.set_api_key(USER, "the-new-key")
             monkeypatch.delenv("AIRFLOW_CONN_MENDIX_DEFAULT")
 
         crowd.at(15, remove)

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_mendix.exceptions import PackageNotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.polling.worker import poll_once, report_phases
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.waits.package import PackageWait
 from airflow_provider_mendix.waits.poll_state import PollState
 from airflow_provider_mendix.waits.revision import RevisionWait
@@ -26,7 +26,7 @@ def poll(server, clock, caplog):
 
 
 def test_it_sends_one_request_and_logs_what_is_new(poll, platform, caplog):
-    package_id = platform.add_package("shop", version="1.0.0", revision="63")
+    package_id = platform.packages.add("shop", version="1.0.0", revision="63")
     wait = PackageWait("shop", package_id)
     polled, state, outcome = poll(wait)
     assert (polled, state.state, outcome.done) == (wait, "Succeeded", True)
@@ -48,7 +48,7 @@ def test_another_error_ends_the_wait(poll):
 
 def test_it_returns_what_was_looked_up(poll, platform):
     platform.add_app("calc", repository="svn")
-    revision = platform.push("calc")
+    revision = platform.repositories.push("calc")
     wait, _, outcome = poll(RevisionWait("calc", "main"))
     assert wait.source.name == "trunk"
     assert outcome.result["revision"] == revision

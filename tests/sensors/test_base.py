@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import SENSOR_MODES, USER
 
@@ -39,7 +39,7 @@ def wait(run_sensor, token):
 @pytest.mark.parametrize("mode", SENSOR_MODES)
 class TestNeverFail:
     def test_a_refused_key_skips_the_task(self, kind, mode, wait, platform):
-        platform.set_api_key(USER, "another-key")
+        platform.permissions.set_api_key(USER, "another-key")
         with pytest.raises(AirflowSkipException):
             wait(kind, mode, never_fail=True)
 
@@ -64,13 +64,13 @@ class TestNeverFail:
             wait(kind, mode, never_fail=True, mendix_conn_id="nowhere")
 
     def test_without_it_the_task_fails(self, kind, mode, wait, platform):
-        platform.set_api_key(USER, "another-key")
+        platform.permissions.set_api_key(USER, "another-key")
         with pytest.raises(AirflowFailException):
             wait(kind, mode)
 
 
 def test_the_log_says_why_the_task_is_skipped(wait, platform, capsys):
-    platform.set_api_key(USER, "another-key")
+    platform.permissions.set_api_key(USER, "another-key")
     with pytest.raises(AirflowSkipException, match="never_fail is set.*401"):
         wait(MendixPackageSensor, "deferrable", never_fail=True)
     assert "Skipped, because never_fail is set" in capsys.readouterr().out
@@ -143,5 +143,5 @@ def test_a_task_that_defers_logs_its_next_poll_and_its_deadline(kind, token, con
         kind(task_id="wait", deferrable=True, timeout=3600, **SENSORS[kind]).execute(context)
     logged = capsys.readouterr().out
     assert re.search(
-        r"deferring\. Next poll at 2023-11-14 22:1\d:\d\d UTC, deadline 2023-11-14 23:13:20 UTC\.", logged
+        r"Deferring: next poll at 2023-11-14 22:1\d:\d\d UTC, deadline 2023-11-14 23:13:20 UTC\.", logged
     )

@@ -31,7 +31,7 @@ def later(platform, clock):
     """Return a function that changes the environment after some seconds."""
 
     def change(seconds, **fields):
-        platform.environment("shop", "Test").later(clock.now() + seconds, **fields)
+        platform.environments["shop", "Test"].change_at(clock.now() + seconds, **fields)
 
     return change
 

@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_mendix.exceptions import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import SENSOR_MODES, USER
 
@@ -29,11 +29,10 @@ def run_sensor(run_sensor, server):
 def build(platform):
     """Start a build with a given outcome, and return its package id."""
 
-    def start(ending=Ending.SUCCEEDS):
-        app = platform.apps["shop"]
-        package = platform.new_package(app, version="2.5.4", revision="9f3ab2c1", branch="main", description="")
-        package.steps = ending.steps(platform.timeline)
-        return package.package_id
+    def start(ending=BuildOutcome.SUCCEEDS):
+        return platform.packages.add(
+            "shop", version="2.5.4", revision="9f3ab2c1", steps=ending.steps(platform.packages.timeline)
+        )
 
     return start
 
@@ -47,7 +46,7 @@ class TestAllModesAlike:
             "name": "main-2.5.4.9f3ab2c1.mda",
             "version": "2.5.4.9f3ab2c1",
             "status": "Succeeded",
-            "size": len(platform.content(package_id)),
+            "size": len(platform.packages.content(package_id)),
             "creation_date": "2023-11-14T22:13:20+00:00",
             # In this mode each poll is a process of its own.
             "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
@@ -60,12 +59,12 @@ class TestAllModesAlike:
         assert [round(later - sooner) for sooner, later in pairwise(times)] == [interval] * (90 // interval)
 
     def test_a_failed_package_fails_the_task(self, mode, run_sensor, build):
-        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        package_id = build(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(AirflowFailException, match=package_id):
             run_sensor(mode, package_id=package_id)
 
     def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build, capsys):
-        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        package_id = build(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(AirflowSkipException):
             run_sensor(mode, package_id=package_id, soft_fail=True)
         assert "Skipped, because soft_fail is set: Package" in capsys.readouterr().out
@@ -73,15 +72,15 @@ class TestAllModesAlike:
     def test_a_stuck_package_times_out(self, mode, run_sensor, build, clock):
         began = clock.now()
         with pytest.raises(AirflowSensorTimeout):
-            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600)
+            run_sensor(mode, package_id=build(BuildOutcome.STUCK_QUEUED), timeout=600)
         assert 600 <= clock.now() - began <= 630
 
     def test_a_stuck_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build):
         with pytest.raises(AirflowSkipException):
-            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600, soft_fail=True)
+            run_sensor(mode, package_id=build(BuildOutcome.STUCK_QUEUED), timeout=600, soft_fail=True)
 
     def test_an_unknown_status_means_not_yet(self, mode, run_sensor, build):
-        assert run_sensor(mode, package_id=build(Ending.UNKNOWN_STATUS))["status"] == "Succeeded"
+        assert run_sensor(mode, package_id=build(BuildOutcome.UNKNOWN_STATUS))["status"] == "Succeeded"
 
     def test_an_unknown_package_fails_the_task_after_a_minute(self, mode, run_sensor, platform, clock):
         began = clock.now()
@@ -90,15 +89,16 @@ class TestAllModesAlike:
         assert [round(entry.at - began) for entry in platform.journal] == [0, 30, 60]
 
     @pytest.mark.parametrize("seconds", [1, 29, 59])
-    def test_a_package_may_not_be_visible_yet(self, mode, seconds, run_sensor, build, platform):
-        platform.faults.add("hidden_package", seconds=seconds)
-        package_id = build()
+    def test_a_package_may_not_be_visible_yet(self, mode, seconds, run_sensor, build, platform, clock):
+        package_id, answer, began = build(), platform.handle, clock.now()
+        missing = Reply(404, {"Content-Type": "application/json"}, b'{"errorCode": "PACKAGE_NOT_FOUND"}')
+        platform.handle = lambda request: missing if clock.now() < began + seconds else answer(request)
         assert run_sensor(mode, package_id=package_id, poke_interval=5)["status"] == "Succeeded"
 
     def test_a_package_that_is_deleted_later_fails_the_task_at_once(
         self, mode, run_sensor, build, platform, clock
     ):
-        package_id, answer, began = build(Ending.STUCK_BUILDING), platform.handle, clock.now()
+        package_id, answer, began = build(BuildOutcome.STUCK_BUILDING), platform.handle, clock.now()
 
         def handle(request):
             if clock.now() >= began + 120:
@@ -136,7 +136,7 @@ class TestAllModesAlike:
             run_sensor(mode, package_id=build(), timeout=1800)
 
     def test_a_refused_key_fails_the_task_even_with_soft_fail(self, mode, run_sensor, build, platform):
-        platform.set_api_key(USER, "another-key")
+        platform.permissions.set_api_key(USER, "another-key")
         with pytest.raises(UnauthorizedError, match="API Rights"):
             run_sensor(mode, package_id=build(), soft_fail=True)
 
@@ -156,10 +156,10 @@ def test_it_polls_once_before_it_defers(server, build, clock, context):
 
 def test_it_times_out_with_the_last_state_when_deferred(run_sensor, build):
     with pytest.raises(AirflowSensorTimeout, match="timed out. Last state: Building"):
-        run_sensor("deferrable", package_id=build(Ending.STUCK_BUILDING), timeout=600)
+        run_sensor("deferrable", package_id=build(BuildOutcome.STUCK_BUILDING), timeout=600)
 
 
-def test_everything_a_user_would_template_is_templated(server, build, context):
+def test_everything_a_user_would_template_is_templated(server, build, context, clock):
     package_id = build()
     sensor = MendixPackageSensor(
         task_id="wait",
@@ -172,7 +172,12 @@ def test_everything_a_user_would_template_is_templated(server, build, context):
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(context)
     _, arguments = deferred.value.trigger.serialize()
-    assert arguments["wait"] == {"type": "PackageWait", "app_id": "shop", "package_id": package_id}
+    assert arguments["wait"] == {
+        "type": "PackageWait",
+        "app_id": "shop",
+        "package_id": package_id,
+        "visible_by": clock.now() + 60,
+    }
 
 
 def test_the_defaults_are_the_documented_ones():

@@ -13,10 +13,10 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.package import PackageWait
 from airflow_provider_mendix.waits.poll_state import PollState
@@ -31,10 +31,10 @@ TRIES = 5
 def live():
     """A Mendix in real time."""
     platform = Platform()
-    platform.add_account(USER, KEY)
+    platform.permissions.add_account(USER, KEY)
     for app_id in ("shop", "html", "truncated"):
         platform.add_app(app_id)
-    platform.timeline = Timeline.of(seconds=0.5)
+    platform.packages.timeline = Timeline.of(seconds=0.5)
     with Server(platform) as server:
         yield platform, server
 
@@ -77,11 +77,9 @@ def test_no_path_of_the_trigger_blocks_the_loop(live):
     platform, server = live
 
     def start(ending, app_id="shop"):
-        package = platform.new_package(
-            platform.apps[app_id], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+        return platform.packages.add(
+            app_id, version="2.5.4", revision="9f3ab2c1", steps=ending.steps(platform.packages.timeline)
         )
-        package.steps = ending.steps(platform.timeline)
-        return package.package_id
 
     answer = platform.handle
     broken = {}
@@ -97,19 +95,19 @@ def test_no_path_of_the_trigger_blocks_the_loop(live):
     def rows():
         broken.clear()
         # Each is the only one of its app: a list of packages would show it, too.
-        html, truncated = (start(Ending.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
+        html, truncated = (start(BuildOutcome.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
         broken[html] = Reply(502, {"Content-Type": "text/html"}, b"<html>" + b"x" * 1_000_000)
         broken[truncated] = Reply(200, {"Content-Type": "application/json"}, b'[{"PackageId": "' * 10_000)
         return [
-            row(start(Ending.SUCCEEDS)),
-            row(start(Ending.UNKNOWN_STATUS)),
-            row(start(Ending.FAILS_WHILE_BUILDING)),
+            row(start(BuildOutcome.SUCCEEDS)),
+            row(start(BuildOutcome.UNKNOWN_STATUS)),
+            row(start(BuildOutcome.FAILS_WHILE_BUILDING)),
             row("00000000-0000-4000-8000-000000000000"),
-            row(start(Ending.STUCK_BUILDING), timeout=1.0),
+            row(start(BuildOutcome.STUCK_BUILDING), timeout=1.0),
             row(html, app_id="html", outage_tolerance=0.5),
             row(truncated, app_id="truncated", outage_tolerance=0.5),
-            row(start(Ending.SUCCEEDS), conn_id="wrong_key"),
-            row(start(Ending.SUCCEEDS), conn_id="nowhere", outage_tolerance=0.5),
+            row(start(BuildOutcome.SUCCEEDS), conn_id="wrong_key"),
+            row(start(BuildOutcome.SUCCEEDS), conn_id="nowhere", outage_tolerance=0.5),
         ]
 
     report = probe_until_quiet(rows, server, wrong_key="another-key")

@@ -21,10 +21,8 @@ def trigger(clock, **changes):
 
 
 def test_it_continues_with_a_rotated_key(platform, server, clock, monkeypatch):
-    package = platform.new_package(
-        platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
-    )
-    platform.set_api_key(USER, "the-new-key")
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.permissions.set_api_key(USER, "the-new-key")
     answer = platform.handle
 
     def handle(request):
@@ -34,13 +32,13 @@ def test_it_continues_with_a_rotated_key(platform, server, clock, monkeypatch):
         return reply
 
     platform.handle = handle
-    event = run_trigger(trigger(clock, wait=PackageWait("shop", package.package_id).to_json()))
+    event = run_trigger(trigger(clock, wait=PackageWait("shop", package_id).to_json()))
     assert event["ended"] == "success"
     assert [entry.status for entry in platform.journal].count(401) == 1
 
 
 def test_a_refused_key_that_did_not_change_ends_it(platform, server, clock):
-    platform.set_api_key(USER, "the-new-key")
+    platform.permissions.set_api_key(USER, "the-new-key")
     event = run_trigger(trigger(clock))
     assert event["error"]["type"] == "UnauthorizedError"
 
