@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.simulator.state.platform import Platform
 
 MODES = [

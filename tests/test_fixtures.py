@@ -16,7 +16,8 @@ import pytest
 import requests_mock
 
 from airflow_provider_mendix.api import app_repository, build
-from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
+from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import MendixConnectionError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator

@@ -171,7 +171,7 @@ def test_the_modules_are_found():
         ("hooks.mendix", f"from {PACKAGE}.triggers.wait import X"),
         ("hooks.mendix", "from ..operators import package"),
         ("hooks.mendix", f"from {PACKAGE}.archive.catalog import X"),
-        ("hooks.environments", f"def f():\n    from {PACKAGE}.archive.catalog import X"),
+        ("hooks.connection", f"def f():\n    from {PACKAGE}.archive.catalog import X"),
         ("polling.poller", f"def f():\n    from {PACKAGE}.triggers.wait import X"),
         ("builds.marker", f"from {PACKAGE}.operators.package import X"),
         ("archive.writer", f"from {PACKAGE}.links import portal"),

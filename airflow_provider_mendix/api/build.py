@@ -16,6 +16,7 @@ import pendulum
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode
+from airflow_provider_mendix.exceptions import PackageNotReadyError
 
 BUILD_API = Api(
     name="Build API",
@@ -168,6 +169,18 @@ def split_version(version: str | None) -> tuple[str, str]:
     """Part a package's version into ``major.minor.patch`` and the revision; either may be empty."""
     three, _, revision = (version or "").rpartition(".")
     return three, revision
+
+
+def require_succeeded(app_id: str, package: Package) -> None:
+    """Check that a package can have a file.
+
+    :raises PackageNotReadyError: if the package is not ``Succeeded``.
+    """
+    if package.status != PackageStatus.SUCCEEDED:
+        raise PackageNotReadyError(
+            f"Package {package.package_id} of app {app_id} is {package.status}, not Succeeded, so it has no file."
+            " Wait for it first, with MendixPackageSensor or wait_for_completion=True."
+        )
 
 
 LIST_PACKAGES = Endpoint[list[Package]](

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -12,7 +12,7 @@ import pendulum
 
 from airflow_provider_mendix.api.refusals import OUTCOME_UNKNOWN, error_of
 from airflow_provider_mendix.api.response import Response
-from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError
+from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError, MendixError
 
 T = TypeVar("T")
 
@@ -126,8 +126,27 @@ Conversation: TypeAlias = Generator[Call[Any], Any, T]
 """A lookup of several calls, as a generator that does no I/O.
 
 It yields a call and is sent that call's result, or the ``MendixError`` that the call failed with is thrown in. It
-returns the result of the whole lookup. ``MendixHook.run`` drives a conversation on a worker.
+returns the result of the whole lookup.
 """
+
+
+def drive(conversation: Conversation[T], send: Callable[[Call[Any]], Any]) -> T:
+    """Return the result of a conversation.
+
+    :param send: sends a call and returns its result.
+    :raises MendixError: the error of a call, unless the conversation handles it, or one of the conversation.
+    """
+    try:
+        call = next(conversation)
+        while True:
+            try:
+                result = send(call)
+            except MendixError as error:
+                call = conversation.throw(error)
+            else:
+                call = conversation.send(result)
+    except StopIteration as end:
+        return cast(T, end.value)
 
 
 def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:

@@ -9,6 +9,7 @@ driver throws the ``MendixError`` in, and the generator may handle it and yield 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +25,7 @@ from airflow_provider_mendix.api.revisions import (
     is_revision,
 )
 from airflow_provider_mendix.exceptions import (
+    AlreadyStartedError,
     AppNotFoundError,
     BranchNotFoundError,
     EnvironmentNotFoundError,
@@ -41,6 +43,8 @@ T = TypeVar("T")
 MAX_COMMITS = 5000
 """How many commits of a branch are searched for a revision."""
 _MAX_NAMES = 10
+
+log = logging.getLogger(__name__)
 
 
 class LocatedBranch(NamedTuple):
@@ -110,6 +114,18 @@ def environment(app_id: str, name: str) -> Conversation[deploy.Environment]:
         f" {', '.join(map(repr, names)) or 'none'}.{hint}",
         code="ENVIRONMENT_NOT_FOUND",
     )
+
+
+def start_environment(app_id: str, name: str, *, auto_sync_db: bool) -> Conversation[str | None]:
+    """Start the app on an environment and return the id of the start job, if Mendix names one.
+
+    :raises AlreadyStartedError: if the app already runs, also where Mendix calls that a success.
+    """
+    call = deploy.start_environment(app_id, name, auto_sync_db=auto_sync_db)
+    started: deploy.StartedEnvironment = yield call
+    if started.error_code:
+        raise AlreadyStartedError(f"{call}: {started.error_code}.", code=started.error_code)
+    return started.job_id
 
 
 def environment_ids(app_id: str, name: str) -> Conversation[EnvironmentIds]:
@@ -221,6 +237,11 @@ def next_cursor(page: app_repository.Page[Any], cursor: str | None) -> str | Non
 def _sources(app_id: str, branch: str, *, has_token: bool) -> Conversation[list[BranchSource]]:
     names = inputs.spellings(branch)
     if not has_token:
+        log.info(
+            "The connection has no personal access token: asking the Team Server API, which Mendix has deprecated."
+            " It serves SVN apps only, and the newest %s revisions of a branch.",
+            team_server.MAX_REVISIONS,
+        )
         return [TeamServerBranch(app_id, name) for name in names]
     uuid = yield from project_id(app_id)
     return [RepositoryBranch(app_id, uuid, name) for name in names]

@@ -19,7 +19,7 @@ from airflow_provider_mendix.exceptions import DownloadError, FileChangedError, 
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.api.build import DownloadUrl
-    from airflow_provider_mendix.client.clients import Download
+    from airflow_provider_mendix.client.download import Download
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
 _PROGRESS_EVERY = 64 * 1024 * 1024

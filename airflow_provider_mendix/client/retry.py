@@ -16,20 +16,20 @@ from airflow_provider_mendix.settings import MAX_RETRY_AFTER
 T = TypeVar("T")
 
 ATTEMPTS = 4
-LONGEST_PAUSE = 60.0
+MAX_PAUSE = 60.0
 
 log = logging.getLogger(__name__)
 
 _backoff = tenacity.wait_random_exponential(multiplier=1, max=20)
 
 
-def send_patiently(send: Callable[[Call[T]], T], call: Call[T], clock: Clock) -> T:
-    """Send a call, and send it again after a passing trouble.
+def send_with_retry(send: Callable[[Call[T]], T], call: Call[T], clock: Clock) -> T:
+    """Send a call, and send it again after a transient error if the call may be repeated.
 
-    A server that asks for more patience than ``LONGEST_PAUSE`` seconds gets its error raised instead: the task's
-    own retries are better at waiting that long.
+    If the server asks for a longer pause than ``MAX_PAUSE`` seconds, the error is raised: the task's own retries
+    can wait for that long without a worker slot.
 
-    :raises MendixError: the last error, as it was.
+    :raises MendixError: the error of the last attempt.
     """
 
     def may_help(error: BaseException) -> bool:
@@ -37,7 +37,7 @@ def send_patiently(send: Callable[[Call[T]], T], call: Call[T], clock: Clock) ->
             call.endpoint.repeatable
             and isinstance(error, MendixError)
             and error.transient
-            and (error.retry_after or 0) <= LONGEST_PAUSE
+            and (error.retry_after or 0) <= MAX_PAUSE
         )
 
     retrying = tenacity.Retrying(
@@ -52,8 +52,8 @@ def send_patiently(send: Callable[[Call[T]], T], call: Call[T], clock: Clock) ->
 
 def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, MendixError) else None
-    return max(asked or 0.0, _backoff(state))
+    requested = error.retry_after if isinstance(error, MendixError) else None
+    return max(requested or 0.0, _backoff(state))
 
 
 def retry_until_timeout(

@@ -1,18 +1,16 @@
-"""The hook: an Airflow connection made into an account, and every endpoint as a typed method."""
+"""The hook: the account of an Airflow connection, and every endpoint as a typed method."""
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mendix.api import (
     app_repository,
+    backups,
     build,
     conversations,
     deploy,
@@ -20,40 +18,40 @@ from airflow_provider_mendix.api import (
     inputs,
     team_server,
 )
-from airflow_provider_mendix.api.call import Call, Conversation, Host
+from airflow_provider_mendix.api.call import Call, Conversation, drive
+from airflow_provider_mendix.api.conversations import EnvironmentIds
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
-from airflow_provider_mendix.client.account import DEFAULT_TIMEOUT, Account, base_url, checked_credential
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import (
-    InvalidConnectionError,
-    MendixError,
-    PackageNotReadyError,
-)
-from airflow_provider_mendix.hooks.environments import EnvironmentCalls
+from airflow_provider_mendix.exceptions import MendixError, PackageNotReadyError
+from airflow_provider_mendix.hooks.pages import pages, snapshots
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection, ObjectStoragePath
+    from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_mendix.archive.manifest import Manifest
-    from airflow_provider_mendix.client.clients import Download, MendixClient
+    from airflow_provider_mendix.client.account import Account
+    from airflow_provider_mendix.client.download import Download
     from airflow_provider_mendix.client.ranges import Part
+    from airflow_provider_mendix.client.requests_client import MendixClient
+
+__all__ = ["MendixHook"]
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
 
-
-class MendixHook(EnvironmentCalls, BaseHook):
+class MendixHook(BaseHook):
     """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
 
     The connection: login is the Mendix user name, password its API key; host and port override the base URL
     ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``timeout`` (seconds for
-    one whole answer, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
+    one whole response, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
 
-    Each method makes one call, and repeats it after a passing trouble only where repeating is harmless. All
-    raise :class:`~airflow_provider_mendix.exceptions.MendixError` or a subclass, and
-    :class:`~airflow_provider_mendix.exceptions.InvalidInputError` before any request for a value that cannot be
-    right. ``app_id`` is always the app's subdomain, ``project_id`` the UUID of its project.
+    Methods raise a :class:`~airflow_provider_mendix.exceptions.MendixError`; for a wrong value, it is an
+    ``InvalidInputError`` before any request. A call that changes something is sent once; a call that only reads is
+    sent again after a transient error.
+
+    ``app_id`` is always the app's subdomain, ``project_id`` the UUID of its project, ``environment`` the name
+    (Mode) of an environment exactly as Mendix spells it.
 
     :param mendix_conn_id: id of the Airflow connection.
     """
@@ -67,34 +65,66 @@ class MendixHook(EnvironmentCalls, BaseHook):
         super().__init__()
         self.mendix_conn_id = mendix_conn_id
         self._client: MendixClient | None = None
+        self._environment_ids: dict[tuple[str, str], EnvironmentIds] = {}
 
     def get_conn(self) -> MendixClient:
-        """Give the client that this hook sends with; it opens nothing before the first call."""
+        """Return the client that this hook sends with; it opens no connection before the first call."""
         if self._client is None:
-            # What sends is loaded when something is sent: a DAG file that is parsed needs none of it.
-            from airflow_provider_mendix.client.clients import MendixClient
+            # Loaded when something is sent: a DAG file that is parsed needs none of it.
+            from airflow_provider_mendix.client.requests_client import MendixClient
+            from airflow_provider_mendix.hooks.connection import read_account
+            from airflow_provider_mendix.hooks.link_secrets import hide_queries
 
-            connection = self.get_connection(self.mendix_conn_id)
-            logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
-            self._client = MendixClient(account_of(connection, connection.extra_dejson))
+            hide_queries()
+            self._client = MendixClient(read_account(self.mendix_conn_id))
         return self._client
 
     async def aget_account(self) -> Account:
-        """Read the connection without blocking an event loop."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        """Return the account of the connection without blocking an event loop."""
+        from airflow_provider_mendix.hooks.connection import read_account_async
 
-        connection = await get_async_connection(self.mendix_conn_id, hook=self)
-        return account_of(connection, await get_async_extra_dejson(connection))
+        return await read_account_async(self.mendix_conn_id)
+
+    @property
+    def has_token(self) -> bool:
+        """Whether the connection has a personal access token."""
+        return self.get_conn().account.has_token
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Return whether the API key and the personal access token work, and a sentence about each."""
+        from airflow_provider_mendix.hooks.credentials import report
+
+        try:
+            account = self.get_conn().account
+        except MendixError as error:
+            return False, str(error)
+        return report(account, self.send)
+
+    def send(self, call: Call[T]) -> T:
+        """Send one call; send it again after a transient error if repeating it is harmless."""
+        from airflow_provider_mendix.client.retry import send_with_retry
+
+        return send_with_retry(self.get_conn().send, call, current_clock())
+
+    def send_once(self, call: Call[T]) -> T:
+        """Send one call, without another attempt."""
+        return self.get_conn().send(call)
+
+    def run(self, conversation: Conversation[T]) -> T:
+        """Return the result of a conversation, whose calls are sent with :meth:`send`."""
+        return drive(conversation, self.send)
 
     def list_packages(self, app_id: str) -> list[build.Package]:
-        """List all packages of an app, in no particular order."""
+        """Return all packages of an app, in no particular order."""
         return self.send(build.list_packages(app_id))
 
     def get_package(self, app_id: str, package_id: str, *, url: bool = False) -> build.Package:
-        """Get one package; with ``url`` also the signed link to its file, which is a secret."""
+        """Return one package; with ``url`` also the signed link to its file, which is a secret."""
         package = self.send(build.get_package(app_id, package_id, url=url))
         if package.url:
-            _mask_link(package.url.location)
+            from airflow_provider_mendix.hooks.link_secrets import mask_link
+
+            mask_link(package.url.location)
         return package
 
     def start_build(
@@ -106,7 +136,7 @@ class MendixHook(EnvironmentCalls, BaseHook):
         branch: str | None = None,
         description: str | None = None,
     ) -> str:
-        """Start one build and give its ``PackageId``. It is sent once: a second call is a second build.
+        """Start a build and return its ``PackageId``. A second call starts a second build.
 
         :param revision: SVN revision number or Git commit hash.
         :param version: ``major.minor.patch``; Mendix tags the revision with it.
@@ -122,37 +152,17 @@ class MendixHook(EnvironmentCalls, BaseHook):
         """Delete one package."""
         self.send(build.delete_package(app_id, package_id))
 
-    @contextmanager
-    def download_package(self, app_id: str, package_id: str) -> Iterator[Download]:
-        """Open the file of a package with the call that Mendix has deprecated.
-
-        :meth:`open_package` is the way that Mendix recommends.
-        """
-        with self.get_conn().download(build.download_package(app_id, package_id)) as download:
-            yield download
-
-    @contextmanager
-    def open_package(self, app_id: str, package_id: str) -> Iterator[tuple[build.Package, Download]]:
-        """Open the file of a package through a signed link, asked for now and used at once.
-
-        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix gives no link.
-        :raises DownloadError: if the file host refuses.
-        """
-        package, link = self.get_link(app_id, package_id)
-        with self.open_link(link) as download:
-            yield package, download
-
     def get_link(self, app_id: str, package_id: str) -> tuple[build.Package, build.DownloadUrl]:
-        """Get a package and the signed link to its file, which is a secret that expires.
+        """Return a package and the signed link to its file, which is a secret that expires.
 
-        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix gives no link.
+        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix returns no link.
         """
         package = self.get_package(app_id, package_id, url=True)
-        require_succeeded(app_id, package)
+        build.require_succeeded(app_id, package)
         if package.url is None:
             raise PackageNotReadyError(
-                f"Package {package_id} of app {app_id} is Succeeded, but Mendix gave no link to its file. Try"
-                " again later; if it stays so, the file may be gone."
+                f"Package {package_id} of app {app_id} is Succeeded, but Mendix returned no link to its file. Try"
+                " again later; if this persists, the file may be gone."
             )
         return package, package.url
 
@@ -160,50 +170,67 @@ class MendixHook(EnvironmentCalls, BaseHook):
     def open_link(self, link: build.DownloadUrl, part: Part | None = None) -> Iterator[Download]:
         """Open the file behind a signed link.
 
-        :param part: ask for the rest of a file; the host may give all of it all the same.
+        :param part: request the rest of a file; the host may send the whole file instead.
         :raises DownloadError: if the file host refuses.
         """
         with self.get_conn().download(link.location, part) as download:
             yield download
 
-    def upload_package(
-        self, app_id: str, *, name: str, size: int, pieces: Iterable[bytes]
-    ) -> deploy_v2.StartedUpload:
-        """Upload the file of a package, once: a second call makes a second package.
+    @contextmanager
+    def open_package(self, app_id: str, package_id: str) -> Iterator[tuple[build.Package, Download]]:
+        """Open the file of a package through a new signed link.
 
-        :param name: what Mendix is to call the package, such as ``main-2.5.4.63.mda``.
+        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix returns no link.
+        :raises DownloadError: if the file host refuses.
+        """
+        package, link = self.get_link(app_id, package_id)
+        with self.open_link(link) as download:
+            yield package, download
+
+    @contextmanager
+    def download_package(self, app_id: str, package_id: str) -> Iterator[Download]:
+        """Open the file of a package with the call that Mendix has deprecated; prefer :meth:`open_package`."""
+        with self.get_conn().download(build.download_package(app_id, package_id)) as download:
+            yield download
+
+    def upload_package(
+        self, app_id: str, *, name: str, size: int, chunks: Iterable[bytes]
+    ) -> deploy_v2.StartedUpload:
+        """Upload the file of a package. A second call makes a second package.
+
+        :param name: the name that Mendix gives the package, such as ``main-2.5.4.63.mda``.
         :param size: bytes of the file, 1 GB at most.
-        :param pieces: those bytes; they are read while they are sent.
+        :param chunks: those bytes; they are read while they are sent.
         """
         from airflow_provider_mendix.client.multipart import FileForm
 
-        return self.get_conn().upload(deploy_v2.upload_package(app_id, name), FileForm(name, size, pieces))
+        return self.get_conn().upload(deploy_v2.upload_package(app_id, name), FileForm(name, size, chunks))
 
     def get_job(self, app_id: str, job_id: str) -> deploy_v2.Job:
-        """Get the state of the job that makes a package of an uploaded file."""
+        """Return the job that makes a package of an uploaded file."""
         return self.send(deploy_v2.get_job(app_id, job_id))
 
     def list_archived(self, location: ObjectStoragePath, app_id: str) -> list[Manifest]:
-        """List the packages of an app that an archive holds, the one stored last first.
+        """Return the manifests of an app's packages in an archive, the one stored last first.
 
-        Those count whose manifest is complete and whose object is there with the size that it says.
+        A package counts if its manifest is complete and its object has the size that the manifest says.
 
-        :param location: the folder; all below it counts.
+        :param location: the folder; everything below it is searched.
         """
         from airflow_provider_mendix.archive.catalog import archived
 
         return archived(location, inputs.app_id(app_id))
 
     def list_apps(self) -> list[deploy.App]:
-        """List the apps that the user may see."""
+        """Return the apps that the user has access to."""
         return self.send(deploy.list_apps())
 
     def get_app(self, app_id: str) -> deploy.App:
-        """Get one app, with the UUID that the portal knows it by."""
+        """Return one app."""
         return self.send(deploy.get_app(app_id))
 
     def project_id(self, app_id: str) -> str:
-        """Return the UUID by which the App Repository API knows an app.
+        """Return the UUID of an app's project.
 
         :raises AppNotFoundError: if Mendix names no UUID for the app.
         """
@@ -217,49 +244,48 @@ class MendixHook(EnvironmentCalls, BaseHook):
         return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
-        """List the branches of an app by the Team Server API, which Mendix has deprecated."""
+        """Return the branches of an app from the Team Server API, which Mendix has deprecated."""
         return self.send(team_server.list_branches(app_id))
 
     def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
-        """Get one branch by the Team Server API.
+        """Return one branch from the Team Server API.
 
         :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``.
         """
         return self.run(conversations.first_spelling(team_server.get_branch, app_id, branch))
 
     def list_revisions(self, app_id: str, branch: str) -> list[team_server.Revision]:
-        """List the last 20 revisions of a branch by the Team Server API, in no particular order."""
+        """Return the last 20 revisions of a branch from the Team Server API, in no particular order."""
         return self.run(conversations.first_spelling(team_server.list_revisions, app_id, branch))
 
     def get_repository(self, project_id: str) -> app_repository.Repository:
-        """Get the kind and the URL of a project's repository by the App Repository API."""
+        """Return the type and the URL of a project's repository from the App Repository API."""
         return self.send(app_repository.get_repository(project_id))
 
     def list_repository_branches(self, project_id: str) -> Iterator[app_repository.Branch]:
-        """Go through the branches of a repository; each further page is asked for when it is needed."""
-        return self._pages(lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
+        """Yield the branches of a repository; each further page is requested when it is needed."""
+        return pages(self.send, lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
 
     def get_repository_branch(self, project_id: str, branch: str) -> app_repository.Branch:
-        """Get one branch, spelled as the repository spells it, by the App Repository API."""
+        """Return one branch, spelled as the repository spells it, from the App Repository API."""
         return self.send(app_repository.get_branch(project_id, branch))
 
     def list_commits(self, project_id: str, branch: str) -> Iterator[app_repository.Commit]:
-        """Go through the commits of a branch, newest first; each further page is asked for when it is needed.
+        """Yield the commits of a branch, newest first; each further page is requested when it is needed.
 
         :param branch: as the repository spells it.
         """
-        return self._pages(lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor))
+        return pages(self.send, lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor))
 
     def locate_branch(self, app_id: str, branch: str = "main") -> BranchSource:
-        """Find out which API knows a branch, and by which name.
+        """Return the API that knows a branch, and the spelling that it knows.
 
         :raises BranchNotFoundError: if there is no such branch.
         """
-        self._log_without_token()
         return self.run(conversations.locate_branch(app_id, branch, has_token=self.has_token)).source
 
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
-        """Get the newest revision of a branch, of a Git or an SVN app.
+        """Return the newest revision of a branch, of a Git or an SVN app.
 
         The App Repository API is asked if the connection has a personal access token, else the Team Server API.
 
@@ -267,166 +293,104 @@ class MendixHook(EnvironmentCalls, BaseHook):
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
-        self._log_without_token()
         return self.run(conversations.latest_revision(app_id, branch, has_token=self.has_token))
 
     def find_revision(self, app_id: str, branch: str, revision: str | int) -> BranchRevision:
-        """Get a revision that is on a branch; a short Git hash comes back in full length.
+        """Return a revision that is on a branch; a short Git hash is returned in full length.
 
-        :raises RevisionNotFoundError: if it is not on the branch, or so old that it cannot be seen.
-        :raises InvalidInputError: if a short hash names more than one commit.
+        :raises RevisionNotFoundError: if it is not among the revisions that can be read.
+        :raises InvalidInputError: if a short hash fits more than one commit.
         """
-        self._log_without_token()
         return self.run(conversations.find_revision(app_id, branch, revision, has_token=self.has_token))
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Prove the API key and the personal access token, and report on each."""
-        from airflow_provider_mendix.hooks import credentials
+    def list_environments(self, app_id: str) -> list[deploy.Environment]:
+        """Return the environments of an app."""
+        return self.send(deploy.list_environments(app_id))
 
-        try:
-            account = self.get_conn().account
-        except MendixError as error:
-            return False, str(error)
-        return credentials.report(self, account)
+    def find_environment(self, app_id: str, environment: str) -> deploy.Environment:
+        """Return one environment from the list of the app's environments.
 
-    @property
-    def has_token(self) -> bool:
-        """Whether the connection has a personal access token."""
-        return self.get_conn().account.has_token
-
-    def send(self, call: Call[T]) -> T:
-        """Send one call; send it again after a transient error if repeating it is harmless.
-
-        :raises MendixError: if no attempt brought a good response.
+        :raises EnvironmentNotFoundError: with the names of the existing environments.
         """
-        from airflow_provider_mendix.client.retry import send_patiently
+        return self.run(conversations.environment(app_id, environment))
 
-        return send_patiently(self.get_conn().send, call, current_clock())
+    def get_environment(self, app_id: str, environment: str) -> deploy.Environment:
+        """Return one environment."""
+        return self.send(deploy.get_environment(app_id, environment))
 
-    def send_once(self, call: Call[T]) -> T:
-        """Send one call, and leave what to do about an error to the caller.
+    def get_environment_package(self, app_id: str, environment: str) -> build.Package | None:
+        """Return the package on an environment; ``None`` if there is none."""
+        return self.run(conversations.environment_package(app_id, environment))
 
-        :raises MendixError: if there was no good response.
+    def transport_package(self, app_id: str, environment: str, package_id: str) -> None:
+        """Transport a package to an environment; it runs there from the next start."""
+        self.send(deploy.transport_package(app_id, environment, package_id))
+
+    def stop_environment(self, app_id: str, environment: str) -> None:
+        """Stop the app on an environment; it keeps running for a while."""
+        self.send(deploy.stop_environment(app_id, environment))
+
+    def start_environment(self, app_id: str, environment: str, *, auto_sync_db: bool = True) -> str | None:
+        """Start the app on an environment and return the ``JobId``; ``None`` if Mendix names no job.
+
+        Without a job, the status of the environment tells whether the app runs.
+
+        :param auto_sync_db: change the database to what the model needs.
+        :raises AlreadyStartedError: if the app already runs, also where Mendix calls that a success.
         """
-        return self.get_conn().send(call)
+        return self.run(conversations.start_environment(app_id, environment, auto_sync_db=auto_sync_db))
 
-    def run(self, conversation: Conversation[T]) -> T:
-        """Drive a conversation with :meth:`send` and return its result.
+    def get_start_job(self, app_id: str, environment: str, job_id: str) -> deploy.StartJob:
+        """Return a start job.
 
-        :raises MendixError: the error of a call that the conversation does not handle, or one of its own.
+        :raises StartFailedError: if the start has failed, which Mendix answers with an error.
         """
-        try:
-            call = next(conversation)
-            while True:
-                try:
-                    result = self.send(call)
-                except MendixError as error:
-                    call = conversation.throw(error)
-                else:
-                    call = conversation.send(result)
-        except StopIteration as end:
-            return cast("T", end.value)
+        return self.send(deploy.get_start_job(app_id, environment, job_id))
 
-    def _pages(self, call_for: Callable[[str | None], Call[app_repository.Page[T]]]) -> Iterator[T]:
-        cursor: str | None = None
-        while True:
-            page = self.send(call_for(cursor))
-            yield from page.items
-            cursor = conversations.next_cursor(page, cursor)
-            if cursor is None:
-                return
+    def get_settings(self, app_id: str, environment: str) -> deploy.Settings:
+        """Return constants, custom settings and scheduled events of an environment; values may be secrets."""
+        return self.send(deploy.get_settings(app_id, environment))
 
-    def _log_without_token(self) -> None:
-        if not self.has_token:
-            _log_deprecated_api(self.mendix_conn_id)
+    def set_settings(self, app_id: str, environment: str, settings: deploy.Settings) -> deploy.Settings:
+        """Change the settings of an environment; the next start uses them.
 
+        :param settings: as :meth:`get_settings` returned them, with other values.
+        """
+        return self.send(deploy.set_settings(app_id, environment, settings))
 
-def require_succeeded(app_id: str, package: build.Package) -> None:
-    """Check that there can be a file of a package.
+    def environment_ids(self, app_id: str, environment: str) -> EnvironmentIds:
+        """Return the UUIDs by which the Backups API knows an environment. They are requested once.
 
-    :raises PackageNotReadyError: if the package is not ``Succeeded``.
-    """
-    if package.status != build.PackageStatus.SUCCEEDED:
-        raise PackageNotReadyError(
-            f"Package {package.package_id} of app {app_id} is {package.status}, not Succeeded, so it has no file."
-            " Wait for it first, with MendixPackageSensor or wait_for_completion=True."
-        )
+        :raises EnvironmentNotFoundError: with the names of the existing environments.
+        """
+        key = (app_id, environment)
+        if key not in self._environment_ids:
+            self._environment_ids[key] = self.run(conversations.environment_ids(app_id, environment))
+        return self._environment_ids[key]
 
+    def list_snapshots(self, app_id: str, environment: str) -> Iterator[backups.Snapshot]:
+        """Yield the snapshots of an environment; each further page is requested when it is needed."""
+        return snapshots(self.send, *self.environment_ids(app_id, environment))
 
-def account_of(connection: Connection, extra: Mapping[str, Any]) -> Account:
-    """Make an account of an Airflow connection.
+    def create_snapshot(self, app_id: str, environment: str, *, comment: str | None = None) -> backups.Snapshot:
+        """Start to back up an environment. A second call makes a second snapshot."""
+        return self.send(backups.create_snapshot(*self.environment_ids(app_id, environment), comment=comment))
 
-    :raises InvalidConnectionError: if something is missing, malformed or unsafe; no secret is shown.
-    """
-    urls = {Host.DEPLOY: base_url(connection.host, connection.port)} if connection.host else {}
-    if extra.get("repository_url"):
-        urls[Host.REPOSITORY] = base_url(extra["repository_url"])
-    token = extra.get("personal_access_token")
-    return Account(
-        username=checked_credential("Mendix user name", connection.login, "login"),
-        api_key=checked_credential("API key", connection.password, "password"),
-        personal_access_token=checked_credential("personal access token", token, "extra") if token else None,
-        base_urls=urls,
-        timeout=_seconds(extra.get("timeout")),
-        verify=_verify(extra.get("verify")),
-        proxy=extra.get("proxy") or None,
-    )
+    def get_snapshot(self, app_id: str, environment: str, snapshot_id: str) -> backups.Snapshot:
+        """Return one snapshot."""
+        return self.send(backups.get_snapshot(*self.environment_ids(app_id, environment), snapshot_id))
 
+    def create_restore(
+        self, app_id: str, environment: str, snapshot_id: str, *, db_only: bool = False
+    ) -> backups.Restore:
+        """Start to restore a snapshot over all data of an environment, which must be stopped.
 
-def _seconds(value: object) -> float:
-    if value in (None, ""):
-        return DEFAULT_TIMEOUT
-    try:
-        seconds = float(str(value))
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 3600:
-        raise InvalidConnectionError(
-            f"The connection's timeout {value!r} is not a number of seconds from 1 to 3600."
-        )
-    return seconds
+        :param snapshot_id: of this environment, or of another one of the same app.
+        :param db_only: keep the files as they are.
+        """
+        ids = self.environment_ids(app_id, environment)
+        return self.send(backups.create_restore(*ids, snapshot_id, db_only=db_only))
 
-
-def _verify(value: object) -> bool | str:
-    """The form and the URI of a connection carry text; its JSON may carry a boolean."""
-    text = "" if value is None else str(value).strip()
-    if text.lower() in ("", "true", "false"):
-        return text.lower() != "false"
-    return text
-
-
-@functools.cache
-def _log_deprecated_api(mendix_conn_id: str) -> None:
-    log.info(
-        "Connection %s has no personal access token: asking the Team Server API, which Mendix has deprecated. It"
-        " serves SVN apps only, and the newest %s revisions of a branch.",
-        mendix_conn_id,
-        team_server.MAX_REVISIONS,
-    )
-
-
-def _mask_link(location: str) -> None:
-    """A signed link is a bearer secret; libraries log its path and query apart from its host."""
-    parts = urlsplit(location)
-    for secret in (location, parts.query, f"{parts.path}?{parts.query}"):
-        if len(secret) > 4:
-            mask_secret(secret)
-
-
-class _WithoutQuery(logging.Filter):
-    """Takes queries out of what `urllib3` logs at the level DEBUG: the signature of a link is in its query.
-
-    Masking would not do: a redirect leads to a link that nobody has masked, `urllib3` spells links anew, and
-    ``airflow dags test`` masks nothing.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                f"{value.partition('?')[0]}?***" if isinstance(value, str) and "?" in value else value
-                for value in record.args
-            )
-        return True
-
-
-_without_query = _WithoutQuery()
+    def get_restore(self, app_id: str, environment: str, restore_id: str) -> backups.Restore:
+        """Return one restore."""
+        return self.send(backups.get_restore(*self.environment_ids(app_id, environment), restore_id))

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import AsyncMendixClient
+from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.exceptions import (
     ForbiddenError,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
 
 from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.build import require_succeeded
 from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
 from airflow_provider_mendix.failures import fail_without_retry
-from airflow_provider_mendix.hooks.mendix import MendixHook, require_succeeded
+from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.waiting import seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 

@@ -166,7 +166,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
         self.log.info("Uploading %s to app %s as %s: sha256 %s.", copy.url, app_id, name, sha256)
         try:
-            started = hook.upload_package(app_id, name=name, size=copy.size, pieces=read_again(copy, sha256))
+            started = hook.upload_package(app_id, name=name, size=copy.size, chunks=read_again(copy, sha256))
         except MendixError as error:
             if not error.outcome_unknown:
                 raise

@@ -22,7 +22,8 @@ import trustme
 
 from airflow_provider_mendix.api.call import Call, Host
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
+from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 USERNAME = "ana.dev@example.com"

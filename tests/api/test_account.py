@@ -7,8 +7,9 @@ from rich.pretty import pretty_repr
 
 from airflow_provider_mendix.api.build import BUILD_API
 from airflow_provider_mendix.api.call import Host
-from airflow_provider_mendix.client.account import Account, base_url, checked_credential, is_safe
+from airflow_provider_mendix.client.account import Account, is_safe
 from airflow_provider_mendix.exceptions import InvalidConnectionError
+from airflow_provider_mendix.hooks.connection import base_url, credential
 
 
 @pytest.mark.parametrize(
@@ -137,19 +138,19 @@ def test_redact_without_a_token():
 class TestCheckedCredential:
     @pytest.mark.parametrize("value", ["0f6d2c1e", " 0f6d2c1e\n"])
     def test_good(self, value):
-        assert checked_credential("API key", value, "field 'Password'") == "0f6d2c1e"
+        assert credential("API key", value, "field 'Password'") == "0f6d2c1e"
 
     @pytest.mark.parametrize("value", [None, "", " \n"])
     def test_missing(self, value):
         with pytest.raises(InvalidConnectionError, match="has no API key. Put it in .*field 'Password'"):
-            checked_credential("API key", value, "field 'Password'")
+            credential("API key", value, "field 'Password'")
 
     @pytest.mark.parametrize("value", ["canary\nX-More: 1", "canary\r", "can\x00ary", "canaryé", "canary\u200b"])
     def test_a_character_that_cannot_travel(self, value):
         if value.strip() == "canary":
-            assert checked_credential("API key", value, "field 'Password'") == "canary"
+            assert credential("API key", value, "field 'Password'") == "canary"
             return
         with pytest.raises(InvalidConnectionError, match="Copy it again") as raised:
-            checked_credential("API key", value, "field 'Password'")
+            credential("API key", value, "field 'Password'")
 
         assert "canary" not in str(raised.value)

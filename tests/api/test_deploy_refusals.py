@@ -9,8 +9,8 @@ import pytest
 from airflow_provider_mendix.api import backups, deploy
 from airflow_provider_mendix.api.call import Call, Endpoint
 from airflow_provider_mendix.api.deploy import Settings, StartedEnvironment
-from airflow_provider_mendix.client.clients import MendixClient
-from airflow_provider_mendix.client.retry import send_patiently
+from airflow_provider_mendix.client.requests_client import MendixClient
+from airflow_provider_mendix.client.retry import send_with_retry
 from airflow_provider_mendix.clock import ManualClock
 from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
@@ -268,7 +268,7 @@ def clock():
 @pytest.fixture
 def patiently(account, clock):
     with MendixClient(account) as client:
-        yield lambda call: send_patiently(client.send, call, clock)
+        yield lambda call: send_with_retry(client.send, call, clock)
 
 
 def test_reading_is_repeatable_and_changing_is_not():

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.client import clients
+from airflow_provider_mendix.client import exchange
 from airflow_provider_mendix.exceptions import MalformedResponseError, MendixConnectionError, RedirectedError
 
 LIST = build.list_packages("calc")
@@ -33,6 +33,14 @@ ENDLESS = {
         b'[{"PackageId": "1", "Status": "Queued", "More": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]"
     ),
 }
+# http.client has a time limit for each packet only, so the sender for workers has none for what is not the body.
+ENDLESS_HEAD = {
+    "promises": lambda wire, _: wire.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, after=b""),
+    "trailers": lambda wire, _: wire.repeat(b"X: y\r\n" * 100, after=CHUNKED + b"2\r\n[]\r\n0\r\n"),
+    "dripping status line": lambda wire, _: wire.repeat(b"K", after=b"HTTP/1.1 200 O", pause=DRIP),
+    "dripping header": lambda wire, _: wire.repeat(b"a", after=HEAD + b"X-Slow: ", pause=DRIP),
+    "dripping length of a chunk": lambda wire, _: wire.repeat(b"0", after=CHUNKED, pause=DRIP),
+}
 HUGE_HEAD = {
     "status line": lambda wire, _: wire.say(b"HTTP/1.1 200 " + b"K" * 0x20000 + b"\r\n\r\n"),
     "endless status line": lambda wire, _: wire.repeat(SPACES, after=b"HTTP/1.1 200 OK"),
@@ -41,13 +49,9 @@ HUGE_HEAD = {
     "name of a header": lambda wire, _: wire.say(HEAD + b"X" * 0x20000 + b": a\r\n\r\n"),
     "many headers": lambda wire, _: wire.answer([], **{f"X-{n}": "a" * 1000 for n in range(1000)}),
     "endless headers": lambda wire, _: wire.repeat(b"X-Many: a\r\n" * 1000, after=HEAD),
-    "endless promises": lambda wire, _: wire.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, after=b""),
     "endless length of a chunk": lambda wire, _: wire.repeat(b"0" * 0x10000, after=CHUNKED),
-    "endless trailers": lambda wire, _: wire.repeat(b"X: y\r\n" * 100, after=CHUNKED + b"2\r\n[]\r\n0\r\n"),
 }
 DRIPPING = {
-    "status line": lambda wire, _: wire.repeat(b"K", after=b"HTTP/1.1 200 O", pause=DRIP),
-    "header": lambda wire, _: wire.repeat(b"a", after=HEAD + b"X-Slow: ", pause=DRIP),
     "body": lambda wire, _: wire.repeat(b" ", after=HEAD + b"\r\n", pause=DRIP),
     "body of known length": lambda wire, _: wire.drip(),
     "body of a refusal": lambda wire, _: wire.drip(status=500),
@@ -66,6 +70,7 @@ TABLE = [
     for name, rows, kind in (
         ("endless", ENDLESS, MalformedResponseError),
         ("huge head", HUGE_HEAD, MendixConnectionError),
+        ("endless head", ENDLESS_HEAD, MendixConnectionError),
         ("dripping", DRIPPING, MendixConnectionError),
         ("redirecting", REDIRECTING, RedirectedError),
     )
@@ -75,7 +80,9 @@ TABLE = [
 
 @pytest.mark.parametrize(("behave", "kind"), TABLE)
 def test_a_hostile_server(send, wire, file_host, monkeypatch, behave, kind):
-    monkeypatch.setattr(clients, "LONGEST_BODY", MEBIBYTE)
+    if send.library == "requests" and behave in ENDLESS_HEAD.values():
+        pytest.skip("The sender for workers does not limit the time of a head.")
+    monkeypatch.setattr(exchange, "MAX_BODY_SIZE", MEBIBYTE)
     wire.answer([])
     send(LIST)  # what the libraries take when they are loaded is not the server's doing
     behave(wire, file_host)

@@ -15,7 +15,7 @@ from conftest import Send
 
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.call import Host
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
 
 LIST = build.list_packages("calc")

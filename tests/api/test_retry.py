@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mendix.api import build
-from airflow_provider_mendix.client.clients import MendixClient
-from airflow_provider_mendix.client.retry import ATTEMPTS, LONGEST_PAUSE, send_patiently
+from airflow_provider_mendix.client.requests_client import MendixClient
+from airflow_provider_mendix.client.retry import ATTEMPTS, MAX_PAUSE, send_with_retry
 from airflow_provider_mendix.clock import ManualClock
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
@@ -30,7 +30,7 @@ def clock():
 @pytest.fixture
 def patiently(account, clock):
     with MendixClient(account) as client:
-        yield lambda call: send_patiently(client.send, call, clock)
+        yield lambda call: send_with_retry(client.send, call, clock)
 
 
 def test_a_passing_trouble_passes(patiently, wire, clock):
@@ -96,7 +96,7 @@ def test_the_server_may_ask_for_patience(patiently, wire, clock):
 
     patiently(LIST)
 
-    assert 50 <= clock.now() <= LONGEST_PAUSE
+    assert 50 <= clock.now() <= MAX_PAUSE
 
 
 def test_too_much_patience_is_left_to_the_task(patiently, wire, clock):

@@ -17,8 +17,8 @@ import pytest
 from airflow_provider_mendix.api import deploy_v2
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.api.deploy_v2 import StartedUpload
-from airflow_provider_mendix.client.clients import MendixClient
 from airflow_provider_mendix.client.multipart import FileForm
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import (
     DamagedFileError,
     ForbiddenError,
@@ -164,7 +164,9 @@ def test_no_answer_in_time_leaves_a_doubt(account, wire):
 def test_a_closed_port(account, closed_port):
     urls = {Host.DEPLOY: f"http://127.0.0.1:{closed_port}"}
 
-    with pytest.raises(MendixConnectionError, match=r"broke off after 0 of .* refused\. Mendix has not got all"):
+    with pytest.raises(
+        MendixConnectionError, match=r"broke off after 0 of .* refused\. Mendix did not get the whole"
+    ):
         upload(account, form(), base_urls=urls)
 
 
@@ -188,7 +190,7 @@ def test_what_the_source_raises_comes_out(account, wire, error):
 
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 def test_a_source_of_another_length_makes_no_whole_request(account, wire, size):
-    with pytest.raises(DamagedFileError, match=f"has not the {size} bytes any more"):
+    with pytest.raises(DamagedFileError, match=f"no longer {size} bytes long"):
         upload(account, form(size=size))
 
 
@@ -259,7 +261,7 @@ def test_a_reset_in_the_middle_leaves_no_doubt(account, line):
     host = line(behave)
 
     with pytest.raises(
-        MendixConnectionError, match=r"broke off after \d+ of \d+ bytes: .*Mendix has not got"
+        MendixConnectionError, match=r"broke off after \d+ of \d+ bytes: .*Mendix did not get"
     ) as raised:
         upload(account, big(64 * MIB), base_urls={Host.DEPLOY: host.url})
 
@@ -267,15 +269,13 @@ def test_a_reset_in_the_middle_leaves_no_doubt(account, line):
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, UnauthorizedError), (413, MendixResponseError)])
-@pytest.mark.parametrize("then", ["closes", "reads on", "stands still"])
+@pytest.mark.parametrize("then", ["closes", "reads on"])
 def test_a_server_that_says_no_early_is_heard(account, line, status, kind, then):
     def behave(line: Line) -> None:
         line.read(MIB)
         line.answer({"errorMessage": "No."}, status)
         if then == "reads on":
             line.read(2**40)
-        if then == "stands still":
-            line.over.wait(10)
 
     host = line(behave)
     base_urls = {Host.DEPLOY: host.url}

@@ -102,7 +102,7 @@ class Place:
 @pytest.fixture(autouse=True)
 def _no_masking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's masking of secrets gets slower with every link; and without it, a leak cannot hide."""
-    monkeypatch.setattr("airflow_provider_mendix.hooks.mendix.mask_secret", lambda secret: None)
+    monkeypatch.setattr("airflow_provider_mendix.hooks.link_secrets.mask_secret", lambda secret: None)
 
 
 @pytest.fixture(scope="session")

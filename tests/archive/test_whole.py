@@ -174,7 +174,7 @@ def test_a_package_that_is_still_building_is_refused(platform, server, place, co
 def test_a_package_without_a_link_is_refused(package_id, platform, place, context):
     reply = json_reply({"PackageId": package_id, "Status": "Succeeded", "Url": None})
     platform.handle = lambda request: reply
-    with pytest.raises(PackageNotReadyError, match="gave no link"):
+    with pytest.raises(PackageNotReadyError, match="returned no link"):
         transfer(package_id, place).execute(context)
     assert place.is_empty()
 

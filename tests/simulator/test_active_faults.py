@@ -13,7 +13,7 @@ import requests_mock
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
 from airflow_provider_mendix.simulator import Ending, InvalidFaultError, Options, Server, install
 from airflow_provider_mendix.simulator.apis import routes

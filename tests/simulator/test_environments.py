@@ -13,7 +13,7 @@ import requests
 from airflow_provider_mendix.api import backups, deploy
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import EnvironmentBusyError, EnvironmentNotFoundError, StartFailedError
 from airflow_provider_mendix.simulator import DeploymentTimeline, Ending, InvalidEnvironmentError, Server
 from airflow_provider_mendix.simulator.state.environments import START_CODES, TRANSPORT_CODES

@@ -16,7 +16,8 @@ import pytest
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.call import Call, Host
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import AsyncMendixClient, MendixClient
+from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     DownloadError,

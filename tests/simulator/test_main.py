@@ -14,8 +14,9 @@ import requests
 
 from airflow_provider_mendix.api import app_repository, build, deploy, team_server
 from airflow_provider_mendix.api.call import Host
-from airflow_provider_mendix.client.account import Account, base_url
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.account import Account
+from airflow_provider_mendix.client.requests_client import MendixClient
+from airflow_provider_mendix.hooks.connection import base_url
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ import requests_mock
 from airflow_provider_mendix.api import app_repository, build, deploy, team_server
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import MendixClient
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import (
     BranchNotFoundError,
     BuildNotSucceededError,

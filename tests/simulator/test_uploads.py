@@ -12,8 +12,8 @@ import requests_mock
 
 from airflow_provider_mendix.api import deploy_v2
 from airflow_provider_mendix.client.account import Account
-from airflow_provider_mendix.client.clients import MendixClient
 from airflow_provider_mendix.client.multipart import FileForm
+from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.simulator import Ending, Timeline
 from airflow_provider_mendix.simulator.inprocess import install
 

@@ -1,0 +1,221 @@
+"""The sender for workers, on `requests`, so that `requests-mock` works in the tests of a DAG.
+
+It sends credentials only in the headers of one request to the connection's host, follows no redirect of an API
+call, and reads neither ``.netrc`` nor cookies. A body has at most ``MAX_BODY_SIZE`` bytes and must be complete
+``timeout`` seconds after the request began, even if bytes keep coming; only the body of a file may take longer.
+Errors of the library are not chained: their text may hold a signed URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from airflow_provider_mendix.api.call import Call
+from airflow_provider_mendix.client.account import CONNECT_TIMEOUT, Account, is_safe
+from airflow_provider_mendix.client.download import Download
+from airflow_provider_mendix.client.exchange import (
+    READ_SIZE,
+    USER_AGENT,
+    ca_bundle,
+    check_size,
+    headers_and_body,
+    no_response,
+    proxy_for,
+    response_of,
+)
+from airflow_provider_mendix.client.ranges import Part, read_head
+from airflow_provider_mendix.client.reasons import reason
+from airflow_provider_mendix.exceptions import (
+    DownloadError,
+    MendixConnectionError,
+    RedirectedError,
+    UnsafeLinkError,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import requests
+
+    from airflow_provider_mendix.client.multipart import FileForm
+
+T = TypeVar("T")
+
+_MAX_REDIRECTS = 5
+
+
+class MendixClient:
+    """Sends calls; opens no connection before the first one."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._open_session: requests.Session | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._open_session is not None:
+            self._open_session.close()
+            self._open_session = None
+
+    def send(self, call: Call[T]) -> T:
+        """Send one call, once.
+
+        :raises MendixError: if there was no good response.
+        """
+        return self._exchange(call)
+
+    def upload(self, call: Call[T], form: FileForm) -> T:
+        """Send one call with a file as its body, once, in constant memory.
+
+        :raises MendixError: if there was no good response.
+        :raises Exception: what the source of the file raises.
+        """
+        return self._exchange(call, form)
+
+    @contextlib.contextmanager
+    def download(self, source: str | Call[bytes], part: Part | None = None) -> Iterator[Download]:
+        """Open the file of a package.
+
+        :param source: a signed link, or the deprecated download call. Only that call carries credentials, and it
+            does not send them to where it may redirect.
+        :param part: what to request from a file host; the host may send the whole file instead.
+        :raises DownloadError: if the file host refuses, or sends another part.
+        :raises UnsafeLinkError: if the link, or one that it redirects to, is not safe.
+        :raises MendixError: if Mendix refuses the download call.
+        """
+        import requests
+
+        call = None if isinstance(source, str) else source
+        give_up_at = self._deadline()
+        try:
+            response = self._get_file(source, part) if isinstance(source, str) else self._request(source)
+            if call and response.is_redirect:
+                response.close()
+                location = _location(response)
+                call = None  # from here on, a file host answers
+                response = self._get_file(location, part)
+        except (requests.RequestException, OSError) as error:
+            raise DownloadError(f"The file host cannot be reached: {reason(error)}.") from None
+        with contextlib.closing(response):
+            if call and response.status_code != 200:
+                self._parse(call, response, give_up_at)
+            head = response_of(self.account, response.status_code, response.headers, b"")
+            yield Download(response, read_head(urlsplit(response.url).hostname, head, part))
+
+    def _exchange(self, call: Call[T], form: FileForm | None = None) -> T:
+        import requests
+
+        give_up_at = self._deadline()
+        try:
+            response = self._request(call, form)
+        except (requests.RequestException, OSError) as error:
+            raise self._failure(call, error, form) from None
+        with contextlib.closing(response):
+            return self._parse(call, response, self._deadline() if form else give_up_at, form)
+
+    def _parse(
+        self, call: Call[T], response: requests.Response, give_up_at: float, form: FileForm | None = None
+    ) -> T:
+        """Read the body of a response and parse it."""
+        import urllib3
+
+        packed, body = bytearray(), bytearray()
+        try:
+            while data := response.raw.read1(READ_SIZE, decode_content=False):
+                packed += data
+                check_size(call, len(packed))
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError
+            # Unpacked at the end: urllib3 would read on without limit as long as nothing comes out.
+            unpacked = urllib3.HTTPResponse(io.BytesIO(packed), response.raw.headers, preload_content=False)
+            while data := unpacked.read1(READ_SIZE, decode_content=True):
+                body += data
+                check_size(call, len(body))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._failure(call, error, form) from None
+        if form and form.failure:
+            raise form.failure
+        return call.parse(response_of(self.account, response.status_code, response.headers, bytes(body)))
+
+    def _failure(self, call: Call[Any], error: Exception, form: FileForm | None) -> Exception:
+        if form and form.failure:
+            return form.failure
+        if form and not form.is_sent:
+            return MendixConnectionError(
+                f"{call}: the upload to {self.account.base_url(call.endpoint.api)} broke off after {form.sent} of"
+                f" {len(form)} bytes: {reason(error)}. Mendix did not get the whole file."
+            )
+        return no_response(call, error, self.account)
+
+    def _request(self, call: Call[Any], form: FileForm | None = None) -> requests.Response:
+        url = self.account.base_url(call.endpoint.api) + call.target
+        headers, body = headers_and_body(self.account, call)
+        if form is None:
+            return self._open(call.endpoint.method, url, headers, body)
+        return self._open(call.endpoint.method, url, {**headers, "Content-Type": form.content_type}, form)
+
+    def _get_file(self, url: str, part: Part | None) -> requests.Response:
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(part.headers() if part else {})}
+        for _ in range(_MAX_REDIRECTS):
+            if not is_safe(url):
+                raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
+            response = self._open("GET", url, headers)
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = _location(response)
+        raise RedirectedError(f"The file host redirected {_MAX_REDIRECTS} times.")
+
+    def _open(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | FileForm | None = None
+    ) -> requests.Response:
+        if self._open_session is None:
+            self._open_session = _new_session()
+        proxy = proxy_for(url, self.account)
+        return self._open_session.request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            timeout=(min(CONNECT_TIMEOUT, self.account.timeout), self.account.timeout),
+            allow_redirects=False,
+            stream=True,
+            verify=ca_bundle(self.account.verify),
+            proxies={"http": proxy, "https": proxy} if proxy else {},
+        )
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self.account.timeout
+
+
+def _new_session() -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:
+            """Find no redirect: `requests` would read its whole body, only to prepare for following it."""
+
+    session = Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def _location(response: requests.Response) -> str:
+    try:
+        return urljoin(response.url, response.headers["Location"])
+    except ValueError:
+        raise UnsafeLinkError("The file host redirected to something that is no URL.") from None
