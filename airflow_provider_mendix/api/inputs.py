@@ -8,6 +8,10 @@ from airflow_provider_mendix.exceptions import InvalidInputError
 
 _NOTHING = {"", "none", "null", "undefined", "nan"}
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_NATIVE = (
+    "A template of a DAG with render_template_as_native_obj=True gives such values; quotes inside of the template"
+    """ keep it text: "'{{ … }}'"."""
+)
 _BRANCH_PREFIX = "branches/"
 _MAIN_LINES = ("main", "trunk")
 
@@ -138,9 +142,21 @@ def _cannot_be_branch(name: str) -> bool:
     )
 
 
+def free_text(name: str, value: object) -> str:
+    """Return free text; a number becomes text, and ``None`` is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text, not {value!r}. {_NATIVE}")
+    return value
+
+
 def _text(name: str, value: object, advice: str) -> str:
     if not isinstance(value, str):
-        raise InvalidInputError(f"{name} must be text, not {value!r}. {advice}")
+        hint = "" if value is None else f" {_NATIVE}"
+        raise InvalidInputError(f"{name} must be text, not {value!r}. {advice}{hint}")
     if value.strip().lower() in _NOTHING:
         raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context
 
 T = TypeVar("T")
@@ -107,10 +106,12 @@ class RenderedArguments:
     template_fields: Collection[str]
     _given: frozenset[str] = frozenset()
 
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render the templated arguments, and remember which of them were given."""
-        self._given = frozenset(name for name in self.template_fields if getattr(self, name) not in (None, ""))
-        super().render_template_fields(context, jinja_env)  # type: ignore[misc]
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, and remember each templated argument that has ever had a value."""
+        is_given = value is not None and not (isinstance(value, str) and value == "")
+        if is_given and name in self.template_fields:
+            object.__setattr__(self, "_given", self._given | {name})
+        super().__setattr__(name, value)
 
     def check_rendered(self, context: Context) -> None:
         """Check that each templated argument that was given in the DAG has a value.
@@ -124,9 +125,9 @@ class RenderedArguments:
         for name in empty:
             if name in given:
                 raise InvalidInputError(
-                    f"{name} was given in the DAG and is {getattr(self, name)!r} now. Check what it is taken from:"
-                    " a template that renders to nothing, or a task that was skipped or returned None. Leave the"
-                    f" argument out to use its default. No request was sent."
+                    f"{name} is empty: it was given in the DAG and is {getattr(self, name)!r} now. Check its source:"
+                    " a template that renders to nothing, or a task that was skipped or returned None."
+                    " An optional argument that is left out has its default. No request was sent."
                 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +22,7 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
-from airflow_provider_mendix.operators.arguments import as_written, boolean, choice, count
+from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
 from airflow_provider_mendix.operators.waiting import MendixWaitingOperator, report_phases
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, result_of
@@ -138,6 +137,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         self.description = description
         self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
         self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
+        self._final_errors = () if retry_failed_build else (PackageFailedError,)
         self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
         self.max_parallel_builds = (
             None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
@@ -147,7 +147,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
-        with self._fail_without_retry():
+        with fail_without_retry(self, *self._final_errors):
+            self.check_rendered(context)
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
             self._push_build(build, context)
@@ -165,12 +166,12 @@ class MendixStartBuildOperator(MendixWaitingOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the package."""
-        with self._fail_without_retry():
+        with fail_without_retry(self, *self._final_errors):
             return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for capacity for the build."""
-        with self._fail_without_retry():
+        with fail_without_retry(self, *self._final_errors):
             result_of(event)
         return self.execute(context)
 
@@ -216,14 +217,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             revision=None if self.revision is None else inputs.revision(self.revision),
             version=None if self.version is None else inputs.version(self.version),
             branch=None if self.branch is None else inputs.branch(self.branch),
-            description=self.description or "",
+            description=inputs.free_text("description", self.description),
             owner=owner_of(context, self._as_written, retries=self.retries, on_clear=self.on_clear),
             retry_failed_build=self.retry_failed_build,
-        )
-
-    def _fail_without_retry(self) -> AbstractContextManager[None]:
-        return (
-            fail_without_retry(self) if self.retry_failed_build else fail_without_retry(self, PackageFailedError)
         )
 
     def _push_build(self, build: Build, context: Context) -> None:
@@ -250,7 +246,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=PROJECT_ID_KEY, value=project_id)
 
 
-class MendixDeletePackageOperator(BaseOperator):
+class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     """Delete one deployment package.
 
     The task returns ``{"package_id": …, "deleted": …}``.
@@ -289,6 +285,7 @@ class MendixDeletePackageOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
         with fail_without_retry(self):
+            self.check_rendered(context)
             return self._delete(inputs.package_id(self.package_id))
 
     def _delete(self, package_id: str) -> dict[str, Any]:
@@ -307,7 +304,7 @@ class MendixDeletePackageOperator(BaseOperator):
         return {"package_id": package_id, "deleted": True}
 
 
-class MendixPrunePackagesOperator(BaseOperator):
+class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
     """Delete the old packages of an app: retention.
 
     The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
@@ -374,8 +371,6 @@ class MendixPrunePackagesOperator(BaseOperator):
         self.only_if_archived = only_if_archived
         self.archive_conn_id = archive_conn_id
         self.mendix_conn_id = mendix_conn_id
-        # A folder that renders to nothing must not turn the check off.
-        self._needs_archive = only_if_archived is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, make the plan, log it, and delete."""
@@ -383,6 +378,7 @@ class MendixPrunePackagesOperator(BaseOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             archive = self._archive()
             now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
@@ -400,12 +396,12 @@ class MendixPrunePackagesOperator(BaseOperator):
         return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
 
     def _archive(self) -> ObjectStoragePath | None:
-        if not self._needs_archive:
+        if self.only_if_archived is None:
             return None
-        folder = str(self.only_if_archived or "").strip()
-        if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
+        folder = str(self.only_if_archived).strip()
+        if not folder or "{{" in folder or "{%" in folder:
             raise InvalidInputError(
-                f"only_if_archived {self.only_if_archived!r} names no folder. Give the URL of the archive, such as"
+                f"only_if_archived {folder!r} names no folder. Give the URL of the archive, such as"
                 " s3://releases/shop, or leave it out."
             )
         return ObjectStoragePath(folder, conn_id=self.archive_conn_id)

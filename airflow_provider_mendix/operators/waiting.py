@@ -16,6 +16,7 @@ from airflow_provider_mendix.clock import Clock, current_clock
 from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_OUTAGE_TOLERANCE,
     DEFAULT_POLL_INTERVAL,
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 _TRIGGER_ENDS_FIRST = 5 * 60.0
 
 log = logging.getLogger(__name__)
-
-
-def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
-    """Check a duration that a DAG author gave."""
-    given = value.total_seconds() if isinstance(value, timedelta) else value
-    if given < at_least:
-        raise ValueError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
-    return given
 
 
 def look(hook: MendixHook, watch: Watch, clock: Clock) -> Outcome:
@@ -92,7 +85,7 @@ def report_phases(app_id: str, result: dict[str, Any]) -> None:
         log.debug("No metrics: %s", error)
 
 
-class MendixWaitingOperator(BaseOperator):
+class MendixWaitingOperator(RenderedArguments, BaseOperator):
     """Base of the operators that start something in Mendix and may wait until it is done.
 
     :param mendix_conn_id: id of the Airflow connection.
@@ -116,8 +109,8 @@ class MendixWaitingOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.mendix_conn_id = mendix_conn_id
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.wait_for_completion = boolean("wait_for_completion", wait_for_completion)
+        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)
         self.timeout = seconds("timeout", timeout, at_least=1)
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)

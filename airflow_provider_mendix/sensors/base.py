@@ -19,7 +19,8 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import AppNotFoundError, MendixError, WaitTimeoutError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.waiting import defer, look, seconds
+from airflow_provider_mendix.operators.arguments import seconds
+from airflow_provider_mendix.operators.waiting import defer, look
 from airflow_provider_mendix.settings import (
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,

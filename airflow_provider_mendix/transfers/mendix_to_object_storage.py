@@ -13,7 +13,7 @@ from airflow_provider_mendix.api.build import require_succeeded
 from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.waiting import seconds
+from airflow_provider_mendix.operators.arguments import seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:

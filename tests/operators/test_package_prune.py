@@ -252,14 +252,13 @@ class TestOnlyIfArchived:
     def test_what_renders_to_nothing_is_no_way_around_it(self, rendered, packages, platform, context):
         operator = prune(only_if_archived="{{ folder }}")
         operator.only_if_archived = rendered
-        with pytest.raises(AirflowFailException, match="names no folder"):
+        with pytest.raises(AirflowFailException, match="only_if_archived is empty"):
             operator.execute(context)
         assert not platform.journal
 
     def test_it_is_templated(self, archive, packages, context):
         operator = prune(only_if_archived="file://{{ folder }}", archive_conn_id="{{ conn }}")
-        operator.render_template_fields({"folder": str(archive), "conn": ""})
-        operator.archive_conn_id = operator.archive_conn_id or None
+        operator.render_template_fields({"folder": str(archive), "conn": "fs_default"})
         assert operator.execute(context)["deleted"] == packages[:3]
 
 
