@@ -21,7 +21,7 @@ from airflow_provider_mendix.client.retry import retry_until_timeout
 from airflow_provider_mendix.exceptions import MendixError, OutageError, PackageFailedError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import BuildCapacityWait
+from airflow_provider_mendix.waits.package import BuildCapacityWait
 
 log = logging.getLogger(__name__)
 

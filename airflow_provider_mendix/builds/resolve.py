@@ -13,7 +13,7 @@ from airflow_provider_mendix.api.revisions import is_shown_as
 from airflow_provider_mendix.builds.intent import Intent
 from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.waits.base import BuildCapacityWait
+from airflow_provider_mendix.waits.package import BuildCapacityWait
 
 Bump = Literal["patch", "minor", "major"]
 IfExists = Literal["rebuild", "reuse", "skip", "fail"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow_provider_mendix.exceptions import MendixError, MendixResponseError, ProductionRefusedError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import boolean
-from airflow_provider_mendix.operators.waiting import MendixWaitingOperator
+from airflow_provider_mendix.operators.base import MendixWaitingOperator
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.api.deploy import Environment
@@ -57,7 +57,7 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
 
         return retry_until_timeout(
             attempt,
-            timeout=self.longest_wait,
+            timeout=self.max_wait,
             poll_interval=self.poll_interval,
             action=f"{self.action} {self.target}",
         )

@@ -125,7 +125,7 @@ class RenderedArguments:
         for name in empty:
             if name in given:
                 raise InvalidInputError(
-                    f"{name} is empty: it was given in the DAG and is {getattr(self, name)!r} now. Check its source:"
+                    f"{name} is empty: it was given in the DAG and is {getattr(self, name)!r} now. Its source:"
                     " a template that renders to nothing, or a task that was skipped or returned None."
                     " An optional argument that is left out has its default. No request was sent."
                 )

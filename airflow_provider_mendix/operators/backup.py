@@ -15,7 +15,6 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
 from airflow_provider_mendix.operators.arguments import as_written, boolean
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,11 +81,13 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
             if not self.wait_for_completion:
                 return snapshot.snapshot_id
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by)
+            wait = SnapshotWait(self.app_id, self.environment, *ids, snapshot.snapshot_id, visible_by=visible_by)
             return self._push_result(self.wait_for(hook, wait), context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the snapshot."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             return self._push_result(result_of(event), context)
 
@@ -149,7 +150,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
                 return restore_id
             ids = hook.environment_ids(self.app_id, self.environment)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by)
+            wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by=visible_by)
             return self.finish(self.wait_for(hook, wait))
 
     def finish(self, result: dict[str, Any]) -> str:

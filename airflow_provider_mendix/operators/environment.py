@@ -22,7 +22,6 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
 from airflow_provider_mendix.operators.arguments import boolean
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
-from airflow_provider_mendix.waits.base import result_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -292,6 +291,8 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer has waited for the start job."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self):
             return self._confirm(MendixHook(self.mendix_conn_id), partial(result_of, event))
 

@@ -23,9 +23,8 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
 from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
-from airflow_provider_mendix.operators.waiting import MendixWaitingOperator, report_phases
+from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, result_of
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
 if TYPE_CHECKING:
@@ -160,17 +159,23 @@ class MendixStartBuildOperator(MendixWaitingOperator):
                 )
             if not self.wait_for_completion:
                 return build.package_id
+            from airflow_provider_mendix.waits.package import PackageWait
+
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
-            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by))
+            result = self.wait_for(hook, PackageWait(self.app_id, build.package_id, visible_by=visible_by))
             return self._push_phases(result, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for the package."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self, *self._final_errors):
             return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for capacity for the build."""
+        from airflow_provider_mendix.waits.event import result_of
+
         with fail_without_retry(self, *self._final_errors):
             result_of(event)
         return self.execute(context)
@@ -188,6 +193,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
         from airflow_provider_mendix.builds.find_or_start import find_or_start
         from airflow_provider_mendix.builds.resolve import BuildPolicy
+        from airflow_provider_mendix.waits.package import BuildCapacityWait
 
         intent = self._intent(context)
         policy = BuildPolicy(
@@ -206,7 +212,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             )
             if not isinstance(found, BuildCapacityWait):
                 return found
-            self.wait_for(hook, found, resume="resume_after_capacity")
+            self.wait_for(hook, found, method_name="resume_after_capacity")
 
     def _intent(self, context: Context) -> Intent:
         from airflow_provider_mendix.builds.intent import Intent
@@ -230,6 +236,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
 
     def _push_phases(self, result: dict[str, Any], context: Context) -> str:
+        from airflow_provider_mendix.polling.worker import report_phases
+
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])

@@ -1,31 +1,32 @@
-"""One request for many waits, or one for each: what costs less."""
+"""When one request for a whole list of packages costs less than one request for each package."""
 
 from __future__ import annotations
 
-# Measured over TLS, in CPU of the triggerer (`make bench`): a request costs 0.6 ms whatever it brings, and a KiB
-# of a list of packages 7 µs; so that many bytes cost about as much as a request.
+# Measured over TLS, in CPU time of the triggerer (`make bench`): a request costs 0.6 ms whatever it returns, and
+# a KiB of a package list 7 µs; so a request costs as much as this many bytes.
 REQUEST_COST = 64 * 1024
-# An app with so many waits is asked for its list before anybody knows how long that is.
-TRY_LIST_FOR = 4
-# How much of its interval early a wait is answered by a request that is sent anyway. With one half, the waits of
-# an app come together after a few rounds wherever they have begun; with less, groups of them may stay apart.
-RIDE_EARLY = 0.5
-# Lists grow slowly, and one that could not be read may be whole again.
-SIZE_IS_KNOWN_FOR = 3600.0
+# With this many waits for one app, the list is requested before its size is known.
+MIN_WAITS_FOR_UNKNOWN_SIZE = 4
+# How early a request that is sent anyway may serve a wait, as a part of its interval. With one half, the waits of
+# an app come together within a few rounds wherever they began; with less, groups of them may stay apart.
+MAX_EARLINESS = 0.5
+# A list grows slowly, and one that could not be read may be readable later.
+SIZE_IS_VALID_FOR = 3600.0
 UNREADABLE = float("inf")
 
 
-def is_list_cheaper(waits: int, size: float | None, *, is_scarce: bool) -> bool:
-    """Decide whether to ask for a list of packages instead of each package.
+def is_list_cheaper(waits: int, size: float | None, *, is_saturated: bool) -> bool:
+    """Return whether to request the list of packages instead of each package.
 
-    :param waits: how many would be answered.
-    :param size: bytes of the last list, if it is known.
-    :param is_scarce: whether there are fewer requests to spend than are wanted, so that nothing else counts.
+    :param waits: how many waits the list would serve.
+    :param size: bytes of the last list, if known.
+    :param is_saturated: whether the rate limit allows fewer requests than the waits need; only their number counts
+        then.
     """
     if waits < 2 or size == UNREADABLE:
         return False
-    if is_scarce:
+    if is_saturated:
         return True
     if size is None:
-        return waits >= TRY_LIST_FOR
+        return waits >= MIN_WAITS_FOR_UNKNOWN_SIZE
     return REQUEST_COST + size < waits * REQUEST_COST

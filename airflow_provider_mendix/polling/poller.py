@@ -1,249 +1,281 @@
-"""One poller for each event loop and connection: all waits share its connections, its patience and its requests.
+"""The poller: one for each event loop and connection, which sends the requests of all waits of that connection.
 
-A wait asks, and is answered when its answer is due. It observes and logs by itself: the poller's task runs in an
-empty context, for else its log lines would land in the log of the task that came first. Times are ticks of the
-clock, which nobody sets.
+A wait asks for a poll and gets the response when it is due; the wait itself judges the response and logs. The
+poller's task runs in an empty context, because its log lines would otherwise land in the log of the first task.
+Times are ticks of the clock, which do not change when the system's time is set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import weakref
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from math import inf
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from airflow_provider_mendix.api.build import LazyPackageList
-from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.api.call import Call, Conversation
+from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     MalformedResponseError,
     MendixConnectionError,
     MendixError,
     UnauthorizedError,
 )
-from airflow_provider_mendix.polling.batching import SIZE_IS_KNOWN_FOR, UNREADABLE, is_list_cheaper
-from airflow_provider_mendix.polling.queue import Question, Questions
+from airflow_provider_mendix.polling.batching import SIZE_IS_VALID_FOR, UNREADABLE, is_list_cheaper
+from airflow_provider_mendix.polling.queue import PollQueue, PollRequest
 from airflow_provider_mendix.polling.saturation import Load
-from airflow_provider_mendix.polling.shared_client import Line
+from airflow_provider_mendix.polling.shared_client import SharedClient
 from airflow_provider_mendix.waits.base import Wait
 
-# All waiters of one answer wake up in the same step of the event loop, and other triggers have to wait for them.
-_MOST_AT_ONCE = 100
-# A wait whose deadline has come may wait so long for a request to end, but not for leave to send one.
-_LAST_LOOK = 10.0
+T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+# All waits that get a response at once wake up in the same step of the event loop, and block other triggers.
+_MAX_RESOLVED_AT_ONCE = 100
+# After its deadline, a wait may still wait this long for other requests to finish, but not for the rate limit.
+_GRACE = 10.0
 
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = weakref.WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def poller_of(mendix_conn_id: str, clock: Clock) -> AsyncIterator[Poller]:
-    """Join the poller of a connection; the first one starts it, and the last one out closes it."""
+async def poller_of(mendix_conn_id: str) -> AsyncIterator[Poller]:
+    """Join the poller of a connection; the first to join starts it, and the last to leave closes it."""
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     poller = pollers.get(mendix_conn_id)
     if poller is None or poller.error:
-        poller = pollers[mendix_conn_id] = Poller(mendix_conn_id, clock)
+        poller = pollers[mendix_conn_id] = Poller(mendix_conn_id)
         poller.start()
-    poller.waiters += 1
+    poller.users += 1
     try:
         yield poller
     finally:
-        poller.waiters -= 1
-        if not poller.waiters:
+        poller.users -= 1
+        if not poller.users:
             if pollers.get(mendix_conn_id) is poller:
                 del pollers[mendix_conn_id]
             await poller.close()
 
 
 class Poller:
-    """Asks Mendix what waits want to know.
+    """Sends the requests of many waits.
 
-    :ivar waiters: how many have joined.
+    :ivar users: how many have joined.
     :ivar error: what ended it, if it has ended.
     """
 
-    def __init__(self, mendix_conn_id: str, clock: Clock) -> None:
-        self.clock = clock
-        self.waiters = 0
+    def __init__(self, mendix_conn_id: str) -> None:
+        self.users = 0
         self.error: BaseException | None = None
-        self._line = Line(mendix_conn_id, clock)
-        self._load = Load(mendix_conn_id, self._line.ceiling)
-        self._questions = Questions()
-        self._unanswered: set[Question] = set()
-        self._requests: set[asyncio.Task[None]] = set()
-        self._sizes: dict[Hashable, tuple[float, float]] = {}
-        self._bell = asyncio.Event()
+        self._client = SharedClient(mendix_conn_id)
+        self._load = Load(mendix_conn_id, self._client.rate_limiter)
+        self._queue = PollQueue()
+        self._unresolved: set[PollRequest] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._list_sizes: dict[Hashable, tuple[float, float]] = {}
+        self._wakeup = asyncio.Event()
         self._asleep_until = inf
 
     def start(self) -> None:
-        """Run until it is closed."""
+        """Run until :meth:`close`."""
         self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
         self._task.add_done_callback(self._end)
 
     async def close(self) -> None:
-        """Stop, and give up all sockets. If this is cancelled itself, that happens all the same."""
+        """Stop and close all sockets, even if this method is cancelled."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def ask(self, wait: Wait, *, after: float, within: float) -> Any:
-        """Look at what a wait waits for.
+    async def poll(self, wait: Wait, *, due_in: float = 0.0, expires_in: float = inf) -> Any:
+        """Return the response to one poll, or the ``MendixError`` that came instead.
 
-        :param after: seconds until the answer is due. It may come earlier if others ask the same.
-        :param within: seconds until nobody wants it any more.
-        :return: what the wait can judge, or the error that came instead; ``None`` if nobody could be asked.
+        :param due_in: seconds until the poll is due. It may be served earlier by the request of another wait.
+        :param expires_in: seconds until the response is no longer of use.
         :raises MendixError: if the connection cannot be used.
         """
         if self.error:
             raise self.error
-        future = asyncio.get_running_loop().create_future()
-        question = Question(wait, self.clock.ticks(), after, within, future)
-        self._unanswered.add(question)
-        self._questions.add(question)
-        if question.due < self._asleep_until:
-            self._bell.set()
+        request = PollRequest(wait, current_clock().ticks(), due_in, expires_in)
+        self._unresolved.add(request)
+        self._queue.add(request)
+        if request.due_at < self._asleep_until:
+            self._wakeup.set()
         try:
-            return await future
+            return await request.future
         finally:
-            self._unanswered.discard(question)
-            self._questions.take(question)
+            self._unresolved.discard(request)
+            self._queue.remove(request)
+
+    async def run(self, conversation: Conversation[T], *, due_in: float = 0.0, expires_in: float = inf) -> T:
+        """Drive a conversation through the shared client and return its result.
+
+        :param due_in: seconds until its first call is due.
+        :param expires_in: seconds until the result is no longer of use.
+        :raises MendixError: the error of a call that the conversation does not handle, or one of its own.
+        """
+        expires_at = current_clock().ticks() + expires_in
+        try:
+            call = next(conversation)
+            while True:
+                left = max(0.0, expires_at - current_clock().ticks())
+                response = await self.poll(_CallWait(call), due_in=due_in, expires_in=left)
+                due_in = 0.0
+                if isinstance(response, MendixError):
+                    call = conversation.throw(response)
+                else:
+                    call = conversation.send(response)
+        except StopIteration as end:
+            return cast("T", end.value)
 
     async def _run(self) -> None:
         try:
-            await self._line.open()
+            await self._client.open()
             while True:
-                self._bell.clear()
-                pause = self._start_what_is_due()
-                self._asleep_until = self.clock.ticks() + pause
-                await self.clock.pause(pause, self._bell)
+                self._wakeup.clear()
+                pause = self._send_due()
+                self._asleep_until = current_clock().ticks() + pause
+                await current_clock().pause(pause, self._wakeup)
         finally:
-            for request in self._requests:
-                request.cancel()
-            await asyncio.gather(*self._requests, return_exceptions=True)
-            await self._line.close()
+            for task in self._in_flight:
+                task.cancel()
+            await asyncio.gather(*self._in_flight, return_exceptions=True)
+            await self._client.close()
 
     def _end(self, task: asyncio.Task[None]) -> None:
         error = self.error or (None if task.cancelled() else task.exception())
         self.error = error or RuntimeError("The poller of this connection has been stopped.")
-        for question in list(self._unanswered):
-            question.fail(self.error)
+        for request in list(self._unresolved):
+            request.reject(self.error)
 
-    def _start_what_is_due(self) -> float:
-        """Start all requests that may go, and give the seconds until there may be more to do."""
+    def _send_due(self) -> float:
+        """Send all requests that may be sent, and return the seconds until there may be more to do."""
         while True:
-            now = self.clock.ticks()
-            question = self._questions.oldest(now)
-            if question is None:
-                self._load.note_all_sent(self._unanswered)
-                return self._questions.next_due() - now
-            pause = self._line.quiet() or self._line.ceiling.wait(now)
-            is_full = len(self._requests) >= self._line.most_in_flight
-            if pause or is_full:
-                if pause and not self._line.quiet():
-                    self._load.note_held_up(self._unanswered)
-                return self._hold_up(pause or inf, 0.0 if pause else _LAST_LOOK, now)
-            self._start(question, now)
+            now = current_clock().ticks()
+            request = self._queue.oldest(now)
+            if request is None:
+                self._load.record_all_sent(self._unresolved)
+                return self._queue.next_due() - now
+            if backoff := self._client.backoff_remaining():
+                return self._expire(f"Mendix asked for a pause. {self._client.backoff_reason}", backoff, 0.0, now)
+            if delay := self._client.rate_limiter.delay(now):
+                self._load.record_delayed(self._unresolved)
+                return self._expire("[mendix] requests_per_minute was used up.", delay, 0.0, now)
+            if len(self._in_flight) >= self._client.max_in_flight:
+                return self._expire("earlier requests were still pending.", inf, _GRACE, now)
+            self._send(request, now)
 
-    def _hold_up(self, pause: float, patience: float, now: float) -> float:
-        """Let those go whose time is over, and give the seconds until the next one's is."""
-        for question in self._questions.expired(now - patience):
-            question.give(None)
-        return min(pause, self._questions.next_due() - now, self._questions.next_expiry() + patience - now)
+    def _expire(self, why: str, pause: float, grace: float, now: float) -> float:
+        """Resolve the requests that have expired, and return the seconds until the next one may."""
+        for request in self._queue.pop_expired(now - grace):
+            request.resolve(MendixConnectionError(f"No request could be sent before the deadline: {why}"))
+        return min(pause, self._queue.next_due() - now, self._queue.next_expiry() + grace - now)
 
-    def _start(self, question: Question, now: float) -> None:
-        riders = self._riders(question, now)
-        for rider in riders:
-            self._questions.take(rider)
-        self._line.ceiling.take(now)
-        is_shared = len(riders) > 1 or not question.wait.has_single_call
-        work = self._ask_for_all(riders) if is_shared else self._ask_for_one(question)
-        request = asyncio.get_running_loop().create_task(work)
-        self._requests.add(request)
-        request.add_done_callback(self._land)
+    def _send(self, request: PollRequest, now: float) -> None:
+        batch = self._batch(request, now)
+        for member in batch:
+            self._queue.remove(member)
+        self._client.rate_limiter.record(now)
+        is_shared = len(batch) > 1 or not request.wait.has_single_call
+        work = self._send_shared(batch) if is_shared else self._send_single(request)
+        task = asyncio.get_running_loop().create_task(work)
+        self._in_flight.add(task)
+        task.add_done_callback(self._finish)
 
-    def _land(self, request: asyncio.Task[None]) -> None:
-        self._requests.discard(request)
-        self._bell.set()
-        if not request.cancelled() and (error := request.exception()):
-            self._task.cancel()  # nobody has thought of this one: see `_end`
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._wakeup.set()
+        if not task.cancelled() and (error := task.exception()):
+            self._task.cancel()  # a bug in the poller itself: see `_end`
             self.error = error
 
-    def _riders(self, question: Question, now: float) -> list[Question]:
-        """Give all whom the next request is to answer."""
-        size, learnt_at = self._sizes.get(question.group, (None, 0.0))
-        known = size if now - learnt_at < SIZE_IS_KNOWN_FOR else None
-        if question.is_alone or (known == UNREADABLE and question.wait.has_single_call):
-            return [question]
-        riders = self._questions.riders(question, now)
-        if all(rider.wait.has_single_call for rider in riders) and not is_list_cheaper(
-            len(riders), known, is_scarce=self._load.is_binding
+    def _batch(self, request: PollRequest, now: float) -> list[PollRequest]:
+        """Return the requests that the next call is to serve."""
+        size, learnt_at = self._list_sizes.get(request.batch_key, (None, 0.0))
+        known = size if now - learnt_at < SIZE_IS_VALID_FOR else None
+        if request.is_single or (known == UNREADABLE and request.wait.has_single_call):
+            return [request]
+        batch = self._queue.batch(request, now)
+        if all(member.wait.has_single_call for member in batch) and not is_list_cheaper(
+            len(batch), known, is_saturated=self._load.is_saturated
         ):
-            return [question]
-        return riders
+            return [request]
+        return batch
 
-    async def _ask_for_one(self, question: Question) -> None:
+    async def _send_single(self, request: PollRequest) -> None:
         try:
-            question.give(await self._line.send(question.wait.call(), question.due))
+            request.resolve(await self._client.send(request.wait.call(), request.due_at))
         except MendixError as error:
-            question.give(error)
-            self._tell_of_outage(error)
-        except Exception as error:  # noqa: BLE001 - a bug in one wait, which is none of the others'
-            question.fail(error)
+            request.resolve(error)
+            self._report_outage(error)
+        except Exception as error:  # noqa: BLE001 - a bug in one wait must not end the others
+            request.reject(error)
 
-    async def _ask_for_all(self, questions: list[Question]) -> None:
-        first = questions[0]
+    async def _send_shared(self, batch: list[PollRequest]) -> None:
+        first = batch[0]
         try:
-            answer = await self._line.send(first.wait.shared_call(), min(one.due for one in questions))
+            response = await self._client.send(first.wait.shared_call(), min(one.due_at for one in batch))
         except MendixError as error:
-            self._share_error(error, questions)
-            self._tell_of_outage(error)
+            self._share_error(error, batch)
+            self._report_outage(error)
             return
         except Exception as error:  # noqa: BLE001
-            self._share_error(error, questions)
+            self._share_error(error, batch)
             return
-        if isinstance(answer, LazyPackageList):
-            self._sizes[first.group] = answer.size, self.clock.ticks()
-        for nth, question in enumerate(questions, 1):
+        if isinstance(response, LazyPackageList):
+            self._list_sizes[first.batch_key] = response.size, current_clock().ticks()
+        for number, request in enumerate(batch, 1):
             try:
-                found = question.wait.extract(answer)
+                part = request.wait.extract(response)
             except Exception as error:  # noqa: BLE001
-                question.fail(error)
+                request.reject(error)
                 continue
-            if found is None:
-                self._ask_again_alone(question)
+            if part is None:
+                self._send_again_as_single(request)
             else:
-                question.give(found)
-            if nth % _MOST_AT_ONCE == 0:
+                request.resolve(part)
+            if number % _MAX_RESOLVED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _share_error(self, error: Exception, questions: list[Question]) -> None:
-        """What went wrong with a list need not be true of each package, unless nothing at all can be said."""
-        of_all = isinstance(error, UnauthorizedError) or (
+    def _share_error(self, error: Exception, batch: list[PollRequest]) -> None:
+        """Resolve a batch with its error; an error of the list itself says nothing about each package."""
+        is_general = isinstance(error, UnauthorizedError) or (
             isinstance(error, MendixError) and error.transient and not isinstance(error, MalformedResponseError)
         )
-        for question in questions:
-            if question.wait.has_single_call and not of_all:
-                self._sizes[question.group] = UNREADABLE, self.clock.ticks()
-                self._ask_again_alone(question)
+        for request in batch:
+            if request.wait.has_single_call and not is_general:
+                self._list_sizes[request.batch_key] = UNREADABLE, current_clock().ticks()
+                self._send_again_as_single(request)
             elif isinstance(error, MendixError):
-                question.give(error)
+                request.resolve(error)
             else:
-                question.fail(error)
+                request.reject(error)
 
-    def _ask_again_alone(self, question: Question) -> None:
-        if not question.answer.done():
-            question.is_alone = True
-            self._questions.add(question)
-            self._bell.set()
+    def _send_again_as_single(self, request: PollRequest) -> None:
+        if not request.future.done():
+            request.is_single = True
+            self._queue.add(request)
+            self._wakeup.set()
 
-    def _tell_of_outage(self, error: MendixError) -> None:
-        """Nobody who is waiting for a request gets through now; each wait knows how long it puts up with that."""
-        if not self._line.is_down or not isinstance(error, MendixConnectionError):
+    def _report_outage(self, error: MendixError) -> None:
+        """During an outage, resolve all due requests with the error: each wait has its own tolerance."""
+        if not self._client.is_down or not isinstance(error, MendixConnectionError):
             return
-        told = MendixConnectionError(f"Mendix does not answer the waits of this connection. The last try: {error}")
-        for question in self._questions.ripe(self.clock.ticks()):
-            self._questions.take(question)
-            question.give(told)
+        outage = MendixConnectionError(f"Mendix does not respond to this connection. The last request: {error}")
+        for request in self._queue.due(current_clock().ticks()):
+            self._queue.remove(request)
+            request.resolve(outage)
+
+
+class _CallWait(Wait, frozen=True):
+    """One call of a conversation, in the form in which the queue takes it. It shares its request with nothing."""
+
+    one_call: Call[Any]
+
+    @property
+    def batch_key(self) -> Hashable:
+        return id(self)
+
+    def call(self) -> Call[Any]:
+        return self.one_call

@@ -1,4 +1,4 @@
-"""What waits ask a poller, in the order of when they want to know."""
+"""The poll requests of one connection, in the order in which they fall due. Times are ticks of the clock."""
 
 from __future__ import annotations
 
@@ -9,112 +9,123 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from airflow_provider_mendix.polling.batching import RIDE_EARLY
+from airflow_provider_mendix.polling.batching import MAX_EARLINESS
 from airflow_provider_mendix.waits.base import Wait
 
 
-class Question:
-    """One look that one wait asks for.
+class PollRequest:
+    """One poll that a wait has asked for.
 
-    :param due: when it wants to know.
-    :param early: when it would not mind to know.
-    :param until: when it no longer wants to know.
-    :ivar is_alone: no shared request has an answer to it.
+    :param due_in: seconds until it falls due.
+    :param expires_in: seconds until its response is no longer of use.
+    :ivar not_before: when another wait's request may serve it at the earliest.
+    :ivar is_single: whether no shared request can serve it.
+    :ivar is_open: whether it is in the queue.
     """
 
-    __slots__ = ("answer", "due", "early", "group", "interval", "is_alone", "is_open", "until", "wait")
+    __slots__ = (
+        "batch_key",
+        "due_at",
+        "expires_at",
+        "future",
+        "interval",
+        "is_open",
+        "is_single",
+        "not_before",
+        "wait",
+    )
 
-    def __init__(self, wait: Wait, now: float, after: float, within: float, answer: asyncio.Future[Any]) -> None:
+    def __init__(self, wait: Wait, now: float, due_in: float, expires_in: float) -> None:
         self.wait = wait
-        self.group = wait.group
-        self.interval = after
-        self.due = now + after
-        self.early = self.due - after * RIDE_EARLY
-        self.until = now + within
-        self.answer = answer
-        self.is_alone = False
+        self.batch_key = wait.batch_key
+        self.interval = due_in
+        self.due_at = now + due_in
+        self.not_before = self.due_at - due_in * MAX_EARLINESS
+        self.expires_at = now + expires_in
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.is_single = False
         self.is_open = False
 
-    def give(self, answer: Any) -> None:
-        """Answer it, unless nobody listens any more."""
-        if not self.answer.done():
-            self.answer.set_result(answer)
+    def resolve(self, response: Any) -> None:
+        """Return a response to the wait, unless it has gone."""
+        if not self.future.done():
+            self.future.set_result(response)
 
-    def fail(self, error: BaseException) -> None:
-        """Let it raise an error."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
+    def reject(self, error: BaseException) -> None:
+        """Raise an error in the wait, unless it has gone."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
-class Questions:
-    """All questions that nobody has taken up yet. Times are ticks of a clock."""
+class PollQueue:
+    """The poll requests that are not being served yet."""
 
     def __init__(self) -> None:
-        self.groups: dict[Hashable, set[Question]] = {}
-        self._later: list[tuple[float, int, Question]] = []
-        self._ripe: list[tuple[float, int, Question]] = []
-        self._first_until = inf
+        self._batches: dict[Hashable, set[PollRequest]] = {}
+        self._scheduled: list[tuple[float, int, PollRequest]] = []
+        self._due: list[tuple[float, int, PollRequest]] = []
+        self._next_expiry = inf
         self._count = count()
 
-    def add(self, question: Question) -> None:
-        """Add a question, or put back one that was taken."""
-        question.is_open = True
-        if not question.is_alone:
-            self.groups.setdefault(question.group, set()).add(question)
-        heapq.heappush(self._later, (question.due, next(self._count), question))
+    def add(self, request: PollRequest) -> None:
+        """Add a request, or put one back."""
+        request.is_open = True
+        if not request.is_single:
+            self._batches.setdefault(request.batch_key, set()).add(request)
+        heapq.heappush(self._scheduled, (request.due_at, next(self._count), request))
 
-    def take(self, question: Question) -> None:
-        """Take a question up, or take it back."""
-        question.is_open = False
-        members = self.groups.get(question.group)
-        if members is not None:
-            members.discard(question)
-            if not members:
-                del self.groups[question.group]
+    def remove(self, request: PollRequest) -> None:
+        """Take a request out: it is being served, or its wait has gone."""
+        request.is_open = False
+        batch = self._batches.get(request.batch_key)
+        if batch is not None:
+            batch.discard(request)
+            if not batch:
+                del self._batches[request.batch_key]
 
-    def oldest(self, now: float) -> Question | None:
-        """Give the one that has been due for longest, if any is due."""
-        self._ripen(now)
-        while self._ripe:
-            question = self._ripe[0][2]
-            if question.is_open:
-                return question
-            heapq.heappop(self._ripe)
+    def oldest(self, now: float) -> PollRequest | None:
+        """Return the request that has been due for longest, if any is due."""
+        self._move_due(now)
+        while self._due:
+            request = self._due[0][2]
+            if request.is_open:
+                return request
+            heapq.heappop(self._due)
         return None
 
-    def riders(self, question: Question, now: float) -> list[Question]:
-        """Give all that one request could answer, the question itself among them."""
-        return [one for one in self.groups[question.group] if one.early <= now]
+    def batch(self, request: PollRequest, now: float) -> list[PollRequest]:
+        """Return the requests that one shared call can serve now, the given one among them."""
+        return [one for one in self._batches[request.batch_key] if one.not_before <= now]
 
-    def ripe(self, now: float) -> Iterator[Question]:
-        """Give all that are due."""
-        self._ripen(now)
-        return (question for _, _, question in list(self._ripe) if question.is_open)
+    def due(self, now: float) -> Iterator[PollRequest]:
+        """Return all requests that are due."""
+        self._move_due(now)
+        return (request for _, _, request in list(self._due) if request.is_open)
 
     def next_due(self) -> float:
-        """When the next one falls due that is not due yet."""
-        while self._later and not self._later[0][2].is_open:
-            heapq.heappop(self._later)
-        return self._later[0][0] if self._later else inf
+        """Return when the next request falls due."""
+        while self._scheduled and not self._scheduled[0][2].is_open:
+            heapq.heappop(self._scheduled)
+        return self._scheduled[0][0] if self._scheduled else inf
 
-    def expired(self, now: float) -> list[Question]:
-        """Take out those that are due and no longer of interest."""
-        self._ripen(now)
-        if now < self._first_until:
+    def pop_expired(self, now: float) -> list[PollRequest]:
+        """Remove and return the due requests that have expired."""
+        self._move_due(now)
+        if now < self._next_expiry:
             return []
-        ripe = list(self.ripe(now))
-        gone = [question for question in ripe if question.until <= now]
-        for question in gone:
-            self.take(question)
-        self._first_until = min((question.until for question in ripe if question.until > now), default=inf)
-        return gone
+        due = list(self.due(now))
+        expired = [request for request in due if request.expires_at <= now]
+        for request in expired:
+            self.remove(request)
+        self._next_expiry = min((request.expires_at for request in due if request.expires_at > now), default=inf)
+        return expired
 
     def next_expiry(self) -> float:
-        """When one that is due may next be of no more interest."""
-        return self._first_until
+        """Return when the next due request may expire."""
+        return self._next_expiry
 
-    def _ripen(self, now: float) -> None:
-        while self._later and self._later[0][0] <= now:
-            entry = heapq.heappop(self._later)
-            heapq.heappush(self._ripe, entry)
-            self._first_until = min(self._first_until, entry[2].until)
+    def _move_due(self, now: float) -> None:
+        while self._scheduled and self._scheduled[0][0] <= now:
+            entry = heapq.heappop(self._scheduled)
+            heapq.heappush(self._due, entry)
+            self._next_expiry = min(self._next_expiry, entry[2].expires_at)

@@ -1,57 +1,57 @@
-"""How many requests a minute the waits of a connection would need, and one line when that is too many."""
+"""Whether the waits of a connection need more requests than the rate limit allows, and one log line if so."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Iterable
 
-from airflow_provider_mendix.polling.queue import Question
+from airflow_provider_mendix.polling.queue import PollRequest
 from airflow_provider_mendix.polling.rate_limit import RateLimiter
-
-_SHORTEST_INTERVAL = 5.0
+from airflow_provider_mendix.settings import MIN_POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
 
 class Load:
-    """Tells when the ceiling begins to bind, and when it no longer does.
+    """Detects when the rate limit begins to delay polls, and when it no longer does.
 
-    :ivar is_binding: whether waits are looked at less often than they ask for.
+    :ivar is_saturated: whether waits are polled less often than their interval.
     """
 
-    def __init__(self, mendix_conn_id: str, ceiling: RateLimiter) -> None:
+    def __init__(self, mendix_conn_id: str, rate_limiter: RateLimiter) -> None:
         self.mendix_conn_id = mendix_conn_id
-        self.ceiling = ceiling
-        self.is_binding = False
+        self.rate_limiter = rate_limiter
+        self.is_saturated = False
 
-    def note_held_up(self, questions: Iterable[Question]) -> None:
-        """Something is due, and the ceiling does not let it go."""
-        if self.is_binding:
+    def record_delayed(self, requests: Iterable[PollRequest]) -> None:
+        """Take note that the rate limit delays a request that is due."""
+        if self.is_saturated:
             return
-        needed = self._needed(questions)
-        if needed > self.ceiling.per_minute:
-            self.is_binding = True
+        needed = _needed(requests)
+        if needed > self.rate_limiter.per_minute:
+            self.is_saturated = True
             log.warning(
-                "Connection %s: its waits would need about %d requests a minute. At most %d are sent ([mendix]"
-                " requests_per_minute), so that Mendix is asked less often than every poll interval.",
+                "Connection %s: its waits need about %d requests a minute, and [mendix] requests_per_minute allows"
+                " %d. Polling less often than every poll interval.",
                 self.mendix_conn_id,
                 needed,
-                self.ceiling.per_minute,
+                self.rate_limiter.per_minute,
             )
 
-    def note_all_sent(self, questions: Iterable[Question]) -> None:
-        """Nothing that is due is left."""
-        if self.is_binding and self._needed(questions) <= self.ceiling.per_minute:
-            self.is_binding = False
+    def record_all_sent(self, requests: Iterable[PollRequest]) -> None:
+        """Take note that no request is due."""
+        if self.is_saturated and _needed(requests) <= self.rate_limiter.per_minute:
+            self.is_saturated = False
             log.info(
                 "Connection %s: [mendix] requests_per_minute is enough for its waits again.", self.mendix_conn_id
             )
 
-    def _needed(self, questions: Iterable[Question]) -> float:
-        """Estimate it, each group sharing its requests."""
-        intervals: dict[Hashable, float] = {}
-        for question in questions:
-            # The last look before a deadline comes sooner, but only once.
-            interval = max(question.interval, _SHORTEST_INTERVAL)
-            intervals[question.group] = min(interval, intervals.get(question.group, interval))
-        return sum(60.0 / interval for interval in intervals.values())
+
+def _needed(requests: Iterable[PollRequest]) -> float:
+    """Estimate the requests a minute, one for each batch."""
+    intervals: dict[Hashable, float] = {}
+    for request in requests:
+        # The last poll before a deadline comes sooner, but only once.
+        interval = max(request.interval, MIN_POLL_INTERVAL)
+        intervals[request.batch_key] = min(interval, intervals.get(request.batch_key, interval))
+    return sum(60.0 / interval for interval in intervals.values())

@@ -13,7 +13,7 @@ from airflow_provider_mendix.api.build import require_succeeded
 from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ IfObjectExists = Literal["fail", "skip", "replace"]
 Verify = Literal["structure", "deep"]
 
 
-class MendixToObjectStorageOperator(BaseOperator):
+class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     """Bring the file of a ``Succeeded`` package to object storage, whole and checked, or not at all.
 
     The object appears under its name only when all of it has arrived and proved right; ``docs/archive.md`` says
@@ -92,7 +92,7 @@ class MendixToObjectStorageOperator(BaseOperator):
         self.if_object_exists = if_object_exists
         self.verify = verify
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
-        self.fast_path = fast_path
+        self.fast_path = boolean("fast_path", fast_path)
         self.mendix_conn_id = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -111,6 +111,7 @@ class MendixToObjectStorageOperator(BaseOperator):
         from airflow_provider_mendix.archive import destination
         from airflow_provider_mendix.archive.writer import Order, archive
 
+        self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))
         destination.check(self.destination)

@@ -18,9 +18,9 @@ from airflow_provider_mendix.exceptions import (
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.waiting import MendixWaitingOperator
+from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
-from airflow_provider_mendix.waits.base import JobWait, PackageWait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -89,13 +89,16 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         self.source = source
         self.source_conn_id = source_conn_id
         self.name = name
-        self.require_manifest = require_manifest
+        self.require_manifest = boolean("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
         """Check the object, upload it unless that was done before, and wait if asked to."""
         from airflow_provider_mendix.archive.archived_object import verify
+        from airflow_provider_mendix.waits.package import PackageWait
+        from airflow_provider_mendix.waits.upload import UploadWait
 
         with fail_without_retry(self, NotArchivedError, DamagedFileError):
+            self.check_rendered(context)
             app_id = inputs.app_id(self.app_id)
             copy = self._look(app_id)
             name = self._name_of(copy)
@@ -105,13 +108,14 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
             # Asked in any case: a refused key or a wrong app shows here, and not after a gigabyte.
             packages = hook.list_packages(app_id)
             found = self._uploaded_before(packages, name, copy.size, context)
-            wait: PackageWait | JobWait
+            wait: PackageWait | UploadWait
             if found:
                 wait, job_id = PackageWait(app_id, found.package_id), None
             else:
                 started = self._upload(hook, app_id, name, copy, sha256)
                 job_id = started.job_id
-                wait = JobWait(app_id, job_id, started.package_id, current_clock().now() + VISIBILITY_TIMEOUT)
+                visible_by = current_clock().now() + VISIBILITY_TIMEOUT
+                wait = UploadWait(app_id, job_id, started.package_id, visible_by=visible_by)
             values = {"package_id": wait.package_id, "job_id": job_id, "sha256": sha256, "size": copy.size}
             context["ti"].xcom_push(key=UPLOAD_KEY, value={**values, "source": copy.url})
             if not self.wait_for_completion:

@@ -1,4 +1,4 @@
-"""Waits on backups: for a snapshot, and for one to be put back."""
+"""Waits for backups: for a snapshot, and for a restore."""
 
 from __future__ import annotations
 
@@ -6,80 +6,71 @@ from typing import Any
 
 from airflow_provider_mendix.api.backups import BackupState, Restore, Snapshot, get_restore, get_snapshot
 from airflow_provider_mendix.api.call import Call
-from airflow_provider_mendix.exceptions import (
-    BackupFailedError,
-    MendixError,
-    NotFoundError,
-    RestoreFailedError,
-)
-from airflow_provider_mendix.waits.base import Outcome
-from airflow_provider_mendix.waits.environment import WaitOnEnvironment
+from airflow_provider_mendix.exceptions import BackupFailedError, RestoreFailedError
+from airflow_provider_mendix.waits.base import Outcome, Wait
 
 _PORTAL = "See the app's Backups page in the portal."
 
 
-class WaitOnBackup(WaitOnEnvironment, frozen=True):
-    """What both share.
+class SnapshotWait(Wait, frozen=True, tag=True):
+    """Wait until a snapshot is ``completed``.
 
     :param project_id: UUID by which the Backups API knows the app.
-    :param environment_id: UUID by which it knows the environment.
-    :param backup_id: of the snapshot or of the restore.
-    :param visible_by: wall-clock time, in seconds since the epoch, until when one that is not there counts as not
-        there *yet*.
+    :param environment_id: UUID by which the Backups API knows the environment.
     """
 
+    app_id: str
+    environment: str
     project_id: str
     environment_id: str
-    backup_id: str
-    visible_by: float = 0.0
-
-    def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient or (isinstance(error, NotFoundError) and now < self.visible_by)
-
-
-class SnapshotWait(WaitOnBackup, frozen=True, tag=True, omit_defaults=True):
-    """Wait until a snapshot is ``completed``."""
+    snapshot_id: str
 
     @property
-    def subject(self) -> str:
-        return f"Snapshot {self.backup_id} of environment {self.environment} of app {self.app_id}"
+    def description(self) -> str:
+        return f"Snapshot {self.snapshot_id} of environment {self.environment} of app {self.app_id}"
 
     def call(self) -> Call[Snapshot]:
-        return get_snapshot(self.project_id, self.environment_id, self.backup_id)
+        return get_snapshot(self.project_id, self.environment_id, self.snapshot_id)
 
-    def judge(self, answer: Snapshot) -> Outcome:
-        if answer.state == BackupState.FAILED:
+    def judge(self, response: Snapshot) -> Outcome:
+        if response.state == BackupState.FAILED:
             raise BackupFailedError(
-                f"{self.subject} ended as failed{_said(answer.status_message)}. Nothing is backed up: do not go on"
-                f" without a backup. {_PORTAL} Another try of the task makes a new one."
+                f"{self.description} ended as failed{_reason(response.status_message)}. Nothing is backed up: do"
+                f" not continue without a backup. {_PORTAL} Another try of the task makes a new one."
             )
-        done = answer.state == BackupState.COMPLETED
-        return Outcome(answer.state, done=done, result=details(answer) if done else {})
+        done = response.state == BackupState.COMPLETED
+        return Outcome(response.state, done=done, result=details(response) if done else {})
 
 
-class RestoreWait(WaitOnBackup, frozen=True, tag=True, omit_defaults=True):
-    """Wait until a snapshot is put back."""
+class RestoreWait(Wait, frozen=True, tag=True):
+    """Wait until a restore is ``completed``; the parameters are those of :class:`SnapshotWait`."""
+
+    app_id: str
+    environment: str
+    project_id: str
+    environment_id: str
+    restore_id: str
 
     @property
-    def subject(self) -> str:
-        return f"Restore {self.backup_id} to environment {self.environment} of app {self.app_id}"
+    def description(self) -> str:
+        return f"Restore {self.restore_id} to environment {self.environment} of app {self.app_id}"
 
     def call(self) -> Call[Restore]:
-        return get_restore(self.project_id, self.environment_id, self.backup_id)
+        return get_restore(self.project_id, self.environment_id, self.restore_id)
 
-    def judge(self, answer: Restore) -> Outcome:
-        if answer.state == BackupState.FAILED:
+    def judge(self, response: Restore) -> Outcome:
+        if response.state == BackupState.FAILED:
             raise RestoreFailedError(
-                f"{self.subject} ended as failed{_said(answer.status_message)}. Its data may be half way: do not"
-                f" start the app. {_PORTAL} Another try of the task restores the same snapshot again."
+                f"{self.description} ended as failed{_reason(response.status_message)}. Its data may be"
+                f" incomplete: do not start the app. {_PORTAL} Another try of the task restores the same snapshot"
+                " again."
             )
-        done = answer.state == BackupState.COMPLETED
-        return Outcome(answer.state, done=done, result={"restore_id": answer.restore_id} if done else {})
+        done = response.state == BackupState.COMPLETED
+        return Outcome(response.state, done=done, result={"restore_id": response.restore_id} if done else {})
 
 
 def details(snapshot: Snapshot) -> dict[str, Any]:
-    """Give what a task may hand on of a snapshot."""
+    """Return what a task returns of a snapshot."""
     dates = {name: getattr(snapshot, name) for name in ("created_at", "finished_at", "expires_at")}
     return {
         "snapshot_id": snapshot.snapshot_id,
@@ -90,6 +81,6 @@ def details(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _said(message: str | None) -> str:
+def _reason(message: str | None) -> str:
     text = " ".join((message or "").split())[:300].rstrip(".")
     return f": {text}" if text else ""

@@ -1,287 +1,118 @@
-"""A wait is data: what to ask, and how to judge the answer. Who asks, and when, is somebody else's business.
-
-Waits that share something may be answered by one request: those of an app by the list of its packages, those of a
-branch by its newest revision.
-"""
+"""A wait is data: which call to send, and how to judge the response. Workers and triggers poll it alike."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from importlib import import_module
+from typing import Any, ClassVar
 
 import msgspec
 
-from airflow_provider_mendix.api.build import (
-    LazyPackageList,
-    Package,
-    PackageStatus,
-    get_package_lazily,
-    list_packages_lazily,
-)
-from airflow_provider_mendix.api.call import Call
-from airflow_provider_mendix.api.deploy_v2 import Job, JobStatus, get_job
-from airflow_provider_mendix.api.revisions import BranchSource, is_newer
-from airflow_provider_mendix.exceptions import (
-    MendixError,
-    NotFoundError,
-    PackageFailedError,
-    PackageNotFoundError,
-    RevisionNotFoundError,
-    UnexpectedEventError,
-    UploadFailedError,
-    error_from_json,
-)
+from airflow_provider_mendix.api.call import Call, Conversation
+from airflow_provider_mendix.exceptions import MendixError, NotFoundError, UnexpectedEventError
 
-if TYPE_CHECKING:
-    from airflow_provider_mendix.waits.backup import RestoreWait, SnapshotWait
-    from airflow_provider_mendix.waits.environment import EnvironmentWait, StartJobWait, TransportWait
+MODULES = {
+    "PackageWait": "package",
+    "BuildCapacityWait": "package",
+    "UploadWait": "upload",
+    "RevisionWait": "revision",
+    "EnvironmentWait": "environment",
+    "TransportWait": "environment",
+    "StartJobWait": "environment",
+    "SnapshotWait": "backup",
+    "RestoreWait": "backup",
+}
+"""The module of each kind of wait. A trigger stores the name of the kind, and loads only the module it needs."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What one answer means.
+    """What one response means for a wait.
 
-    :param state: Mendix's word for it.
-    :param done: whether the wait is over, and well.
-    :param result: JSON-plain values to hand on when it is.
+    :param state: a state in Mendix's words.
+    :param done: whether the wait has succeeded.
+    :param result: JSON values to return if it has.
+    :param log_message: what a reader of the task's log should learn from this poll; empty for nothing.
     """
 
     state: str
     done: bool = False
     result: dict[str, Any] = {}
+    log_message: str = ""
 
 
-class PackageWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """Wait until a package is ``Succeeded``.
+class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of the waits; a subclass adds what to wait for.
 
-    Like every wait, it knows what it waits for (``subject``), what to ask (``call``) and what the answer means
-    (``judge``, which raises when it can no longer happen, and ``is_retryable`` for errors). Waits with
-    the same ``group`` may share one request (``shared_call``), from whose answer each takes its own part
-    (``extract``); ``None`` if that has none, and it has to ask for itself.
+    Waits with the same ``batch_key`` may share one ``shared_call``; each takes its part of the response with
+    ``extract``.
 
-    :param visible_by: wall-clock time, in seconds since the epoch, until when a package that is not there counts
-        as not there *yet*: it may have been started a moment ago.
-    :cvar has_single_call: whether there is a call of its own beside the shared one.
-    :cvar phases: states of which it is of interest how long they last.
+    :param visible_by: wall-clock time in seconds since the epoch. Until then, a missing object counts as not
+        visible yet: it may just have been created.
+    :cvar has_single_call: whether ``call`` is another call than ``shared_call``.
+    :cvar phases: the states whose durations the result reports.
     """
 
-    has_single_call: ClassVar[bool] = True
-    phases: ClassVar[tuple[str, ...]] = (PackageStatus.QUEUED, PackageStatus.BUILDING, PackageStatus.UPLOADING)
+    has_single_call: ClassVar[bool] = False
+    phases: ClassVar[tuple[str, ...]] = ()
 
-    app_id: str
-    package_id: str
     visible_by: float = 0.0
 
     @property
-    def subject(self) -> str:
-        return f"Package {self.package_id} of app {self.app_id}"
+    def description(self) -> str:
+        """What the wait is about, for messages."""
+        raise NotImplementedError
 
     @property
-    def group(self) -> Hashable:
-        return self.app_id
+    def batch_key(self) -> Hashable:
+        """The key of the waits that one request can serve."""
+        return self.call().target
 
-    def call(self) -> Call[Package]:
-        return get_package_lazily(self.app_id, self.package_id)
+    def resolve(self) -> Conversation[Wait]:
+        """Look up what the wait must know before its first poll, and return the wait that knows it.
 
-    def shared_call(self) -> Call[LazyPackageList]:
-        return list_packages_lazily(self.app_id)
-
-    def extract(self, answer: LazyPackageList) -> Package | None:
-        return answer.get(self.package_id)
-
-    def judge(self, answer: Package) -> Outcome:
-        if answer.status == PackageStatus.FAILED:
-            raise PackageFailedError(
-                f"{self.subject} (version {answer.version or 'unknown'}) ended as Failed. The Build API gives no"
-                " reason; open the app's Environments page in the portal for the build output."
-            )
-        done = answer.status == PackageStatus.SUCCEEDED
-        return Outcome(answer.status, done=done, result=answer.summary() if done else {})
-
-    def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient or (isinstance(error, PackageNotFoundError) and now < self.visible_by)
-
-
-class JobWait(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """Wait until the job of an upload is ``Completed``.
-
-    :param package_id: the package that the job makes.
-    :param visible_by: wall-clock time, in seconds since the epoch, until when a job that is not there counts as
-        not there *yet*.
-    """
-
-    has_single_call: ClassVar[bool] = False
-    phases: ClassVar[tuple[str, ...]] = ()
-
-    app_id: str
-    job_id: str
-    package_id: str
-    visible_by: float = 0.0
-
-    @property
-    def subject(self) -> str:
-        return f"Upload of package {self.package_id} to app {self.app_id} (job {self.job_id})"
-
-    @property
-    def group(self) -> Hashable:
-        return self.app_id, self.job_id
-
-    def call(self) -> Call[Job]:
-        return get_job(self.app_id, self.job_id)
-
-    shared_call = call
-
-    def extract(self, answer: Job) -> Job:
-        return answer
-
-    def judge(self, answer: Job) -> Outcome:
-        if answer.status == JobStatus.FAILED:
-            raise UploadFailedError(
-                f"{self.subject} ended as Failed. Mendix gives no reason; see whether the app's Environments page"
-                " in the portal tells more. Another try of the task uploads the file again."
-            )
-        done = answer.status == JobStatus.COMPLETED
-        result = {"package_id": self.package_id, "job_id": self.job_id}
-        return Outcome(answer.status, done=done, result=result if done else {})
-
-    def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient or (isinstance(error, NotFoundError) and now < self.visible_by)
-
-
-class BuildCapacityWait(msgspec.Struct, frozen=True, tag=True):
-    """Wait until fewer builds of an app than a limit are under way, by what Mendix shows.
-
-    :param most: the limit.
-    """
-
-    has_single_call: ClassVar[bool] = False
-    phases: ClassVar[tuple[str, ...]] = ()
-
-    app_id: str
-    most: int
-
-    @property
-    def subject(self) -> str:
-        return f"Room for a build of app {self.app_id}"
-
-    @property
-    def group(self) -> Hashable:
-        return self.app_id
-
-    def call(self) -> Call[LazyPackageList]:
-        return list_packages_lazily(self.app_id)
-
-    shared_call = call
-
-    def extract(self, answer: LazyPackageList) -> LazyPackageList:
-        return answer
-
-    def judge(self, answer: LazyPackageList) -> Outcome:
-        running = sum(package.is_unfinished for package in answer) + answer.unreadable
-        return Outcome(f"{running} of at most {self.most} builds under way", done=running < self.most)
-
-    def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient
-
-
-class RevisionWait(msgspec.Struct, frozen=True, tag=True):
-    """Wait until a branch has a newer revision.
-
-    :param newer_than: the revision that is known already; ``None`` for any.
-    """
-
-    has_single_call: ClassVar[bool] = False
-    phases: ClassVar[tuple[str, ...]] = ()
-
-    source: BranchSource
-    newer_than: str | None = None
-
-    @property
-    def subject(self) -> str:
-        return f"Branch {self.source.branch} of app {self.source.app_id}"
-
-    @property
-    def group(self) -> Hashable:
-        return self.source
+        Most waits need no lookup and return themselves.
+        """
+        return self
+        yield  # makes this function a generator
 
     def call(self) -> Call[Any]:
-        return self.source.newest()
+        """Return the call to poll with."""
+        raise NotImplementedError
 
-    shared_call = call
+    def shared_call(self) -> Call[Any]:
+        """Return the call that serves all waits with the same ``batch_key``."""
+        return self.call()
 
-    def extract(self, answer: Any) -> Any:
-        return answer
+    def extract(self, response: Any) -> Any:
+        """Return the part of a shared response that ``judge`` takes; ``None`` if it has none."""
+        return response
 
-    def judge(self, answer: Any) -> Outcome:
-        try:
-            newest = self.source.read(answer)
-        except RevisionNotFoundError:
-            return Outcome("no revision yet")
-        done = self.newer_than is None or is_newer(newest.revision, self.newer_than)
-        return Outcome(f"at revision {newest.revision}", done=done, result=newest.summary() if done else {})
+    def judge(self, response: Any) -> Outcome:
+        """Return what a response means.
+
+        :raises MendixError: if the wait can no longer succeed.
+        """
+        raise NotImplementedError
 
     def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient
+        """Return whether to poll again after an error."""
+        is_missing = isinstance(error, NotFoundError) and not error.final
+        return error.transient or (is_missing and now < self.visible_by)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wait as JSON values, for a trigger row."""
+        return dict(msgspec.to_builtins(self))
 
 
-Wait: TypeAlias = (
-    "PackageWait | JobWait | BuildCapacityWait | RevisionWait"
-    " | EnvironmentWait | TransportWait | StartJobWait | SnapshotWait | RestoreWait"
-)
+def wait_from_json(data: Any) -> Wait:
+    """Rebuild the wait that :meth:`Wait.to_json` wrote.
 
-
-def wait_to_json(wait: Wait) -> dict[str, Any]:
-    """Give a wait as JSON-plain values, for a trigger row."""
-    return dict(msgspec.to_builtins(wait))
-
-
-def wait_from_json(data: dict[str, Any]) -> Wait:
-    """Rebuild the wait that :func:`wait_to_json` wrote."""
-    wait: Wait
-    try:
-        wait = msgspec.convert(data, type=PackageWait | JobWait | BuildCapacityWait | RevisionWait)
-    except msgspec.ValidationError:
-        # Loaded where one is rebuilt: a DAG file that is parsed, and who waits for packages, can do without.
-        from airflow_provider_mendix.waits.backup import RestoreWait, SnapshotWait
-        from airflow_provider_mendix.waits.environment import EnvironmentWait, StartJobWait, TransportWait
-
-        of_environments = EnvironmentWait | TransportWait | StartJobWait | SnapshotWait | RestoreWait
-        try:
-            wait = msgspec.convert(
-                data, type=PackageWait | JobWait | BuildCapacityWait | RevisionWait | of_environments
-            )
-        except msgspec.ValidationError as error:
-            raise UnexpectedEventError(
-                f"The trigger holds a wait that this version cannot read: {error}."
-            ) from None
-    return wait
-
-
-def success_event(result: dict[str, Any]) -> dict[str, Any]:
-    """Say, as JSON-plain values, that a wait is over and well."""
-    return {"ended": "success", "result": result}
-
-
-def failure_event(error: MendixError) -> dict[str, Any]:
-    """Say, as JSON-plain values, that a wait is over and badly."""
-    return {"ended": "failure", "error": error.to_json()}
-
-
-def result_of(event: object) -> dict[str, Any]:
-    """Give what a wait resulted in, from the event that ended it.
-
-    :raises MendixError: the error that the trigger met, with its own type.
-    :raises UnexpectedEventError: if the event is missing or of no known form: a task must not succeed by mistake.
+    :raises UnexpectedEventError: if this version cannot read it.
     """
-    match event:
-        case {"ended": "success", "result": dict(result)}:
-            return result
-        case {"ended": "failure", "error": error}:
-            raise error_from_json(error)
-    raise UnexpectedEventError(
-        f"The task was resumed with {'no event' if event is None else 'an event of unknown form'}, so nothing is"
-        " known about the result. Clear the task to run it again."
-    )
+    try:
+        kind = data["type"]
+        module = import_module(f"{__package__}.{MODULES[kind]}")
+        wait: Wait = msgspec.convert(data, type=getattr(module, kind))
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise UnexpectedEventError(f"The trigger holds a wait that this version cannot read: {error!r}.") from None
+    return wait

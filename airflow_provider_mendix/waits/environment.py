@@ -1,14 +1,14 @@
-"""Waits on environments: for a state, for a package on one, for a start job."""
+"""Waits for environments: for a status, for a package, and for a start job."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
-from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.call import Call
+from airflow_provider_mendix.api import conversations
+from airflow_provider_mendix.api.build import Package, get_package
+from airflow_provider_mendix.api.call import Call, Conversation
 from airflow_provider_mendix.api.deploy import (
     Environment,
     StartJob,
@@ -17,109 +17,117 @@ from airflow_provider_mendix.api.deploy import (
     get_environment_package,
     get_start_job,
 )
-from airflow_provider_mendix.exceptions import MendixError, PackageNotFoundError
-from airflow_provider_mendix.waits.base import Outcome
+from airflow_provider_mendix.exceptions import InvalidInputError, MendixError, PackageNotFoundError
+from airflow_provider_mendix.waits.base import Outcome, Wait
 
 
-class WaitOnEnvironment(msgspec.Struct, frozen=True):
-    """What these waits share; :class:`.PackageWait` says what a wait has to know.
-
-    Those that ask the very same share the answer.
+class EnvironmentWait(Wait, frozen=True, tag=True):
+    """Wait until an environment has a status.
 
     :param environment: its name, as Mendix spells it.
+    :param status: one of :class:`.EnvironmentStatus`.
+    :param package_id: the package that must run; Mendix shows it by its version.
+    :param check_first: look the environment and the package up before the first poll, so that a wrong name or id
+        fails with a message that names the existing ones.
+    :param model_version: the version of that package, once it has been looked up.
     """
-
-    has_single_call: ClassVar[bool] = False
-    phases: ClassVar[tuple[str, ...]] = ()
 
     app_id: str
     environment: str
+    status: str
+    package_id: str | None = None
+    check_first: bool = False
+    model_version: str | None = None
 
     @property
-    def subject(self) -> str:
+    def description(self) -> str:
         return f"Environment {self.environment} of app {self.app_id}"
 
-    @property
-    def group(self) -> Hashable:
-        return self.call().target
-
-    def call(self) -> Call[Any]:
-        raise NotImplementedError
-
-    def shared_call(self) -> Call[Any]:
-        return self.call()
-
-    def extract(self, answer: Any) -> Any:
-        return answer
-
-    def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass."""
-        return error.transient
-
-
-class EnvironmentWait(WaitOnEnvironment, frozen=True, tag=True, omit_defaults=True):
-    """Wait until an environment is in a state.
-
-    :param status: one of :class:`.EnvironmentStatus`.
-    :param model_version: version that Mendix must show for the environment; ``None`` for any.
-    """
-
-    status: str
-    model_version: str | None = None
+    def resolve(self) -> Conversation[Wait]:
+        if not self.check_first:
+            return self
+        yield from conversations.environment(self.app_id, self.environment)
+        version = (yield from _version(self.app_id, self.package_id)) if self.package_id else None
+        return msgspec.structs.replace(self, check_first=False, model_version=version)
 
     def call(self) -> Call[Environment]:
         return get_environment(self.app_id, self.environment)
 
-    def judge(self, answer: Environment) -> Outcome:
-        is_right = self.model_version in (None, answer.model_version)
-        state = answer.status if is_right else f"{answer.status}, with version {answer.model_version or 'unknown'}"
-        done = is_right and answer.status == self.status
-        return Outcome(state, done=done, result=summary(answer) if done else {})
+    def judge(self, response: Environment) -> Outcome:
+        is_right = self.model_version in (None, response.model_version)
+        version = "" if is_right else f", with version {response.model_version or 'unknown'}"
+        done = is_right and response.status == self.status
+        return Outcome(f"{response.status}{version}", done=done, result=summary(response) if done else {})
 
 
-class TransportWait(WaitOnEnvironment, frozen=True, tag=True):
-    """Wait until a package is the one on an environment."""
+class TransportWait(Wait, frozen=True, tag=True):
+    """Wait until a package is the one on an environment.
 
+    :param environment: its name, as Mendix spells it.
+    :param check_first: as for :class:`EnvironmentWait`.
+    """
+
+    app_id: str
+    environment: str
     package_id: str
+    check_first: bool = False
 
     @property
-    def subject(self) -> str:
+    def description(self) -> str:
         return f"Package {self.package_id} for environment {self.environment} of app {self.app_id}"
+
+    def resolve(self) -> Conversation[Wait]:
+        if not self.check_first:
+            return self
+        yield from conversations.environment(self.app_id, self.environment)
+        return msgspec.structs.replace(self, check_first=False)
 
     def call(self) -> Call[Package]:
         return get_environment_package(self.app_id, self.environment)
 
-    def judge(self, answer: Package) -> Outcome:
-        if answer.package_id != self.package_id:
-            return Outcome(f"not there yet, but package {answer.package_id}")
-        return Outcome("there", done=True, result={"environment": self.environment, **answer.summary()})
+    def judge(self, response: Package) -> Outcome:
+        if response.package_id != self.package_id:
+            return Outcome(f"not there yet, but package {response.package_id}")
+        return Outcome("there", done=True, result={"environment": self.environment, **response.summary()})
 
     def is_retryable(self, error: MendixError, now: float) -> bool:
-        """Tell whether an error may pass: where there is no package at all, there is not the right one yet."""
-        return error.transient or isinstance(error, PackageNotFoundError)
+        """Poll again while there is no package at all."""
+        return super().is_retryable(error, now) or isinstance(error, PackageNotFoundError)
 
 
-class StartJobWait(WaitOnEnvironment, frozen=True, tag=True):
-    """Wait until a start job is ``Started``. One that fails is answered with an error."""
+class StartJobWait(Wait, frozen=True, tag=True):
+    """Wait until a start job is ``Started``. Mendix reports a failed start as an error."""
 
+    app_id: str
+    environment: str
     job_id: str
 
     @property
-    def subject(self) -> str:
+    def description(self) -> str:
         return f"Start of environment {self.environment} of app {self.app_id} (job {self.job_id})"
 
     def call(self) -> Call[StartJob]:
         return get_start_job(self.app_id, self.environment, self.job_id)
 
-    def judge(self, answer: StartJob) -> Outcome:
-        return Outcome(answer.status, done=answer.status == StartStatus.STARTED)
+    def judge(self, response: StartJob) -> Outcome:
+        return Outcome(response.status, done=response.status == StartStatus.STARTED)
 
 
 def summary(environment: Environment) -> dict[str, Any]:
-    """Give what a task may hand on of an environment."""
+    """Return what a task returns of an environment."""
     return {
         "environment": environment.mode,
         "status": environment.status,
         "url": environment.url,
         "model_version": environment.model_version,
     }
+
+
+def _version(app_id: str, package_id: str) -> Conversation[str]:
+    package: Package = yield get_package(app_id, package_id)
+    if not package.version:
+        raise InvalidInputError(
+            f"Package {package_id} of app {app_id} has no version, so Mendix cannot show whether it runs. Wait for"
+            " the package alone first, and then for the status."
+        )
+    return package.version

@@ -1,144 +1,184 @@
-"""One wait in progress. It asks nothing and never sleeps, so that the worker and the triggerer can share it."""
+"""The progress of one wait, as one value. It does no I/O and reads no clock: workers and triggers share it."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
-from airflow_provider_mendix.exceptions import MendixError, OutageError, WaitTimeoutError
+from airflow_provider_mendix.exceptions import (
+    MendixError,
+    OutageError,
+    UnexpectedEventError,
+    WaitTimeoutError,
+)
 from airflow_provider_mendix.settings import MAX_RETRY_AFTER
 from airflow_provider_mendix.waits.base import Outcome, Wait
 
 HEARTBEAT = 5 * 60.0
 
 
-class Watch:
-    """Told each answer and the time, it says what that means and when to ask again.
+class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a wait has seen so far, and when to poll again. Times are wall-clock seconds since the epoch.
 
-    :param poll_interval: seconds between two looks.
-    :param deadline: wall-clock time, in seconds since the epoch, after which nobody waits any longer.
-    :param outage_tolerance: seconds without one good answer that are put up with; ``None`` for any number.
-    :param now: wall-clock time at the start.
-    :ivar news: what a person should hear of the last answer, if anything: a change of state, or a sign of life.
-    :ivar spent: seconds in each state that has been seen to end.
+    :param poll_interval: seconds between two polls.
+    :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds; ``None`` for
+        as long as the wait lasts.
+    :param deadline: when the wait gives up; ``None`` for never.
+    :param next_poll_at: when to poll again.
+    :param state: the last state that was seen, in Mendix's words.
+    :param state_since: when that state was first seen.
+    :param phase_seconds: seconds in each phase that was seen to end.
+    :param last_response_at: when the last good response came.
+    :param last_error: why the last poll failed; empty if it did not.
+    :param logged_at: when a message was last logged.
     """
 
-    def __init__(
-        self,
-        wait: Wait,
-        *,
-        poll_interval: float,
-        deadline: float,
-        outage_tolerance: float | None,
-        now: float,
-    ) -> None:
-        self.wait = wait
-        self.poll_interval = poll_interval
-        self.deadline = deadline
-        self.outage_tolerance = outage_tolerance
-        self.state = "not seen yet"
-        self.changed_at = now
-        self.reached_at = now
-        self.problem: MendixError | None = None
-        self.news: str | None = None
-        self.spent: dict[str, float] = {}
-        self._told_at = now
+    poll_interval: float
+    outage_tolerance: float | None
+    deadline: float | None
+    next_poll_at: float
+    state_since: float
+    last_response_at: float
+    logged_at: float
+    state: str = "unknown"
+    phase_seconds: dict[str, float] = {}
+    last_error: str = ""
 
-    def resume(self, state: str, changed_at: float, spent: Mapping[str, float]) -> None:
-        """Go on with what somebody else has seen before."""
-        self.state, self.changed_at, self.spent = state, changed_at, dict(spent)
+    @classmethod
+    def begin(
+        cls, now: float, *, poll_interval: float, timeout: float | None, outage_tolerance: float | None
+    ) -> Self:
+        """Return the state of a wait that begins now.
+
+        :param timeout: seconds until the wait gives up; ``None`` for never.
+        """
+        return cls(
+            poll_interval=poll_interval,
+            outage_tolerance=outage_tolerance,
+            deadline=None if timeout is None else now + timeout,
+            next_poll_at=now,
+            state_since=now,
+            last_response_at=now,
+            logged_at=now,
+        )
+
+    def take_over(self, wait: Wait, now: float) -> Self:
+        """Return the state for a process that continues the wait.
+
+        After an interruption many waits are overdue. They are spread over one poll interval, each batch at its own
+        time. The time in which nothing polled does not count as an outage.
+        """
+        at = self.next_poll_at
+        if at <= now:
+            at = now + self.poll_interval * zlib.crc32(repr(wait.batch_key).encode()) / 2**32
+        # The system's clock may have been set back.
+        at = min(at, now + max(self.poll_interval, MAX_RETRY_AFTER))
+        return msgspec.structs.replace(self, next_poll_at=self._capped(at), last_response_at=now)
 
     def delay(self, now: float) -> float:
-        """Seconds until the next look; the last one falls on the deadline."""
-        asked = self.problem.retry_after if self.problem else None
-        pause = max(self.poll_interval, min(asked or 0.0, MAX_RETRY_AFTER))
-        return min(pause, self.time_left(now))
+        """Return the seconds until the next poll; the last poll is due at the deadline."""
+        return max(0.0, self.next_poll_at - now)
 
     def time_left(self, now: float) -> float:
-        """Seconds until the deadline."""
-        return max(0.0, self.deadline - now)
+        """Return the seconds until the deadline."""
+        return float("inf") if self.deadline is None else max(0.0, self.deadline - now)
 
-    def first_delay(self, now: float, look_at: float | None) -> float:
-        """Seconds until the first look of a wait that somebody else has begun.
+    def record(self, wait: Wait, response: Any, now: float) -> tuple[Self, Outcome]:
+        """Return the state after one poll, and what its response means.
 
-        Of a crowd that is taken over late, each group has a moment of its own within the interval.
-
-        :param look_at: wall-clock time of the next look as it was planned, if it was.
+        :param response: the response, or the error that came instead.
+        :raises MendixError: if the wait has failed.
         """
-        if look_at is None:
-            return self.delay(now)
-        planned = look_at - now
-        if planned <= 0:
-            planned = self.poll_interval * zlib.crc32(repr(self.wait.group).encode()) / 2**32
-        return min(planned, self.time_left(now), max(self.poll_interval, MAX_RETRY_AFTER))
-
-    def observe(self, answer: Any, now: float) -> Outcome:
-        """Take one answer, or the error that came instead of it; ``None`` if nobody could be asked.
-
-        :raises MendixError: if the wait is over, and badly.
-        """
-        self.news = None
-        if answer is None:
-            outcome = Outcome(self.state)
-        elif isinstance(answer, MendixError):
-            outcome = self._put_up_with(answer, now)
+        if isinstance(response, MendixError):
+            state, outcome = self._record_error(wait, response, now)
         else:
-            outcome = self._take(self.wait.judge(answer), now)
-        if self.news:
-            self._told_at = now
-        if not outcome.done and now >= self.deadline:
-            raise WaitTimeoutError(self._timeout_message(now)) from self.problem
-        return outcome
+            state, outcome = self._record_outcome(wait, wait.judge(response), now)
+        if outcome.log_message:
+            state = msgspec.structs.replace(state, logged_at=now)
+            message = f"{wait.description}: {outcome.log_message}"
+            outcome = msgspec.structs.replace(outcome, log_message=message)
+        if not outcome.done and self.deadline is not None and now >= self.deadline:
+            raise state._timeout(wait, now) from (response if isinstance(response, MendixError) else None)
+        if isinstance(response, MendixError):
+            state._check_outage(wait, response, now)
+        return state, outcome
 
-    def _take(self, outcome: Outcome, now: float) -> Outcome:
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values, for a trigger row."""
+        return dict(msgspec.to_builtins(self))
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Rebuild the state that :meth:`to_json` wrote.
+
+        :raises UnexpectedEventError: if this version cannot read it.
+        """
+        try:
+            return msgspec.convert(data, type=cls)
+        except msgspec.ValidationError as error:
+            raise UnexpectedEventError(
+                f"The trigger holds a poll state that this version cannot read: {error}."
+            ) from None
+
+    def _record_outcome(self, wait: Wait, outcome: Outcome, now: float) -> tuple[Self, Outcome]:
+        state_since, phases, message = self.state_since, self.phase_seconds, ""
         if outcome.state != self.state:
-            if self.state in self.wait.phases:
-                self.spent[self.state] = self.spent.get(self.state, 0.0) + now - self.changed_at
-            self.state, self.changed_at = outcome.state, now
-            self.news = f"{self.wait.subject}: {outcome.state}"
-        elif self.problem:
-            self.news = f"{self.wait.subject}: Mendix answers again; still {outcome.state}"
-        elif self._is_silent(now):
-            self.news = f"{self.wait.subject}: still {outcome.state}, for {_minutes(now - self.changed_at)}"
-        self.problem, self.reached_at = None, now
-        if outcome.done and self.wait.phases:
-            phases = {state.lower(): round(seconds, 1) for state, seconds in self.spent.items()}
-            return msgspec.structs.replace(outcome, result={**outcome.result, "phases": phases})
-        return outcome
-
-    def _put_up_with(self, error: MendixError, now: float) -> Outcome:
-        if not self.wait.is_retryable(error, now):
-            raise error
-        if self.problem is None:
-            self.news = f"{self.wait.subject}: no good answer; it is asked again. {error}"
-        elif self._is_silent(now):
-            silence = _minutes(now - self.reached_at)
-            self.news = f"{self.wait.subject}: no good answer for {silence}; it is asked again. {error}"
-        self.problem = error
-        self._check_outage(now)
-        return Outcome(self.state)
-
-    def _is_silent(self, now: float) -> bool:
-        return now - self._told_at >= HEARTBEAT
-
-    def _check_outage(self, now: float) -> None:
-        silence = now - self.reached_at
-        if self.outage_tolerance is not None and silence >= self.outage_tolerance:
-            raise OutageError(
-                f"{self.wait.subject}: no good answer from Mendix for {silence:.0f} s (tolerated:"
-                f" {self.outage_tolerance:.0f} s); last state {self.state}. The last problem: {self.problem}"
-                " What Mendix does goes on; look at the package before starting another one."
-            ) from self.problem
-
-    def _timeout_message(self, now: float) -> str:
-        message = (
-            f"{self.wait.subject}: timed out while {self.state}, for {now - self.changed_at:.0f} s by now."
-            " What Mendix does goes on; look at it in the portal, or raise the timeout."
+            if self.state in wait.phases:
+                phases = {**phases, self.state: phases.get(self.state, 0.0) + now - self.state_since}
+            state_since, message = now, outcome.state
+        elif self.last_error:
+            message = f"Mendix responds again; still {outcome.state}"
+        elif self._is_heartbeat_due(now):
+            message = f"still {outcome.state}, for {_minutes(now - state_since)}"
+        state = msgspec.structs.replace(
+            self,
+            state=outcome.state,
+            state_since=state_since,
+            phase_seconds=phases,
+            last_response_at=now,
+            last_error="",
+            next_poll_at=self._capped(now + self.poll_interval),
         )
-        return f"{message} The last problem: {self.problem}" if self.problem else message
+        result = outcome.result
+        if outcome.done and wait.phases:
+            result = {**result, "phases": {name.lower(): round(spent, 1) for name, spent in phases.items()}}
+        return state, msgspec.structs.replace(outcome, result=result, log_message=message)
+
+    def _record_error(self, wait: Wait, error: MendixError, now: float) -> tuple[Self, Outcome]:
+        if not wait.is_retryable(error, now):
+            raise error
+        message = ""
+        if not self.last_error:
+            message = f"polling failed, trying again. {error}"
+        elif self._is_heartbeat_due(now):
+            message = f"polling has failed for {_minutes(now - self.last_response_at)}, trying again. {error}"
+        pause = max(self.poll_interval, min(error.retry_after or 0.0, MAX_RETRY_AFTER))
+        state = msgspec.structs.replace(self, last_error=str(error), next_poll_at=self._capped(now + pause))
+        return state, Outcome(self.state, log_message=message)
+
+    def _capped(self, at: float) -> float:
+        return at if self.deadline is None else min(at, self.deadline)
+
+    def _is_heartbeat_due(self, now: float) -> bool:
+        return now - self.logged_at >= HEARTBEAT
+
+    def _check_outage(self, wait: Wait, error: MendixError, now: float) -> None:
+        failing_for = now - self.last_response_at
+        if self.outage_tolerance is not None and failing_for >= self.outage_tolerance:
+            raise OutageError(
+                f"{wait.description}: polling has failed for {failing_for:.0f} s (tolerated:"
+                f" {self.outage_tolerance:.0f} s). Last state: {self.state}. Nothing was cancelled in"
+                f" Mendix; check the portal before you start anything again. The last poll failed: {error}"
+            ) from error
+
+    def _timeout(self, wait: Wait, now: float) -> WaitTimeoutError:
+        reason = f" The last poll failed: {self.last_error}" if self.last_error else ""
+        return WaitTimeoutError(
+            f"{wait.description}: timed out. Last state: {self.state}, for {now - self.state_since:.0f} s."
+            f" Nothing was cancelled in Mendix; check the portal, or raise the timeout.{reason}"
+        )
 
 
 def _minutes(seconds: float) -> str:

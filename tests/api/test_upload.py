@@ -26,14 +26,11 @@ from airflow_provider_mendix.exceptions import (
     MalformedResponseError,
     MendixConnectionError,
     MendixResponseError,
-    NotFoundError,
     RateLimitedError,
     RedirectedError,
     ServiceUnavailableError,
     UnauthorizedError,
-    UploadFailedError,
 )
-from airflow_provider_mendix.waits.base import JobWait, Outcome, wait_from_json, wait_to_json
 
 MIB = 1024 * 1024
 NAME = "calc_1.0.0.45.mda"
@@ -344,45 +341,3 @@ def test_it_goes_by_tls_and_by_the_proxy_of_the_account(account, tls_host, bundl
     upload(account, form(), base_urls={Host.DEPLOY: "http://localhost:1"}, proxy=proxy.url)
     assert proxy.request.target == f"http://localhost:1{PATH}?name={NAME}"
     assert CONTENT in proxy.request.body
-
-
-class TestJobWait:
-    wait = JobWait("calc", "j-1", "p-1", visible_by=100.0)
-
-    def test_it_asks_for_the_job(self):
-        assert self.wait.call() == deploy_v2.get_job("calc", "j-1")
-
-    @pytest.mark.parametrize("status", ["Queued", "Running", "Optimizing", "completed", ""])
-    def test_everything_else_means_not_yet(self, status):
-        assert self.wait.judge(deploy_v2.Job(status)) == Outcome(status)
-
-    def test_completed(self):
-        result = {"package_id": "p-1", "job_id": "j-1"}
-        assert self.wait.judge(deploy_v2.Job("Completed")) == Outcome("Completed", done=True, result=result)
-
-    def test_failed(self):
-        with pytest.raises(UploadFailedError, match=r"package p-1 to app calc \(job j-1\) ended as Failed"):
-            self.wait.judge(deploy_v2.Job("Failed"))
-
-    @pytest.mark.parametrize(
-        ("error", "now", "forgiven"),
-        [
-            (NotFoundError("no job"), 99.0, True),
-            (NotFoundError("no job"), 100.0, False),
-            (MendixConnectionError("reset"), 1000.0, True),
-            (UnauthorizedError("no"), 0.0, False),
-        ],
-    )
-    def test_what_may_pass(self, error, now, forgiven):
-        assert self.wait.is_retryable(error, now) is forgiven
-
-    def test_it_travels_as_json(self):
-        told = json.loads(json.dumps(wait_to_json(self.wait)))
-        assert told == {
-            "type": "JobWait",
-            "app_id": "calc",
-            "job_id": "j-1",
-            "package_id": "p-1",
-            "visible_by": 100.0,
-        }
-        assert wait_from_json(told) == self.wait

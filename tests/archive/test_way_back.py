@@ -151,7 +151,7 @@ def test_the_trigger_holds_no_secret(local_lost, platform, context):
     with pytest.raises(TaskDeferred) as deferred:
         upload(local_lost, deferrable=True).execute(context)
     _, arguments = deferred.value.trigger.serialize()
-    assert arguments["wait"]["type"] == "JobWait"
+    assert arguments["wait"]["type"] == "UploadWait"
     assert KEY not in json.dumps(arguments)
     assert "releases" not in json.dumps(arguments)
 

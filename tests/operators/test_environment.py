@@ -111,7 +111,7 @@ class TestStop:
     def test_it_times_out(self, mode, platform, context, clock):
         put(platform, running=True)
         platform.deployment = DeploymentTimeline(stopping=6000)
-        with pytest.raises(WaitTimeoutError, match="Environment Test of app shop: timed out while Running"):
+        with pytest.raises(WaitTimeoutError, match="Environment Test of app shop: timed out. Last state: Running"):
             run_task(stop(timeout=600, **mode), context)
 
     def test_a_lost_answer_is_looked_after(self, platform, context, logged):
@@ -459,7 +459,7 @@ class TestStart:
     def test_a_stuck_start_times_out(self, mode, platform, context):
         put(platform)
         platform.deployment = DeploymentTimeline(starting=9000)
-        with pytest.raises(WaitTimeoutError, match="timed out while Starting"):
+        with pytest.raises(WaitTimeoutError, match="timed out. Last state: Starting"):
             run_task(start(timeout=600, **mode), context)
 
     @pytest.mark.parametrize("event", [None, {}, {"ended": "success"}])

@@ -8,17 +8,19 @@ import json
 import math
 from collections import Counter
 
+import msgspec
 import pytest
 
 from airflow_provider_mendix.clock import SystemClock, use_clock
-from airflow_provider_mendix.polling import poller as polling
+from airflow_provider_mendix.polling import poller
 from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waits.base import PackageWait, wait_to_json
+from airflow_provider_mendix.waits.package import PackageWait
+from airflow_provider_mendix.waits.poll_state import PollState
 
 
 class SteppedClock:
-    """Moves to the next thing that somebody waits for, as soon as nothing else is going on."""
+    """Moves to the next moment that a task waits for, as soon as nothing else is running."""
 
     def __init__(self, start=1_700_000_000.0):
         self.time = start
@@ -55,7 +57,7 @@ class SteppedClock:
         self.timers.append((self.time + seconds, timer))
 
     def advance(self):
-        """Go to the next moment that somebody waits for, if there is one."""
+        """Go to the next moment that a task waits for, if there is one."""
         waited_for = [at for at, timer in self.timers if not timer.done() and math.isfinite(at)]
         if not waited_for:
             return
@@ -96,7 +98,7 @@ class Crowd:
         return 1_700_000_000.0
 
     def build(self, app_id="shop", ending=Ending.SUCCEEDS, timeline=None):
-        """Start a build and give its package id."""
+        """Start a build and return its package id."""
         if app_id not in self.platform.apps:
             self.platform.add_app(app_id)
         package = self.platform.new_package(
@@ -105,24 +107,36 @@ class Crowd:
         package.steps = ending.steps(timeline or Timeline(queued=20, building=60, uploading=10))
         return package.package_id
 
-    def trigger(self, package_id, app_id="shop", *, timeout=3600.0, wait=None, **changes):
+    def trigger(
+        self,
+        package_id,
+        app_id="shop",
+        *,
+        wait=None,
+        mendix_conn_id="mendix_default",
+        timeout=3600.0,
+        poll_interval=10.0,
+        outage_tolerance=900.0,
+        **seen,
+    ):
+        now = self.clock.now()
+        state = PollState.begin(
+            now, poll_interval=poll_interval, timeout=timeout, outage_tolerance=outage_tolerance
+        )
+        seen = {"state": "Queued", "next_poll_at": min(now + poll_interval, now + timeout), **seen}
         arguments = {
-            "mendix_conn_id": "mendix_default",
-            "wait": wait_to_json(wait or PackageWait(app_id, package_id)),
-            "deadline": self.clock.now() + timeout,
-            "state": "Queued",
-            "changed_at": self.clock.now(),
-            "poll_interval": 10.0,
-            **changes,
+            "mendix_conn_id": mendix_conn_id,
+            "wait": (wait or PackageWait(app_id, package_id)).to_json(),
+            "poll_state": msgspec.structs.replace(state, **seen).to_json(),
         }
         return MendixWaitTrigger(**json.loads(json.dumps(arguments)))
 
     def at(self, seconds, act):
-        """Do something while the triggers run; it gets their tasks."""
+        """Do something while the triggers run; ``act`` gets their tasks."""
         self.plans.append((seconds, act))
 
     def ends(self):
-        """Give a dictionary that gets, for each trigger, the seconds after which it has ended."""
+        """Return a dictionary that is filled with the second in which each trigger ends."""
         ended_at = {}
 
         def note(tasks):
@@ -133,7 +147,7 @@ class Crowd:
         return ended_at
 
     def run(self, *triggers):
-        """Run triggers to their ends, and see that nothing is left over: events, or what was raised."""
+        """Run triggers to their ends, check that nothing is left over, and return events or exceptions."""
         return asyncio.run(self._run(triggers))
 
     async def _run(self, triggers):
@@ -148,20 +162,20 @@ class Crowd:
         return ended
 
     async def settle(self):
-        """Wait until nothing goes on but waiting."""
+        """Wait until every task is waiting."""
         quiet = 0
         while quiet < 3:
             await asyncio.sleep(0.001)
-            # On a busy machine that is one turn of the loop, and from a request's end to who wakes up are several.
+            # On a busy machine that is one turn of the loop, and a response wakes its wait several turns later.
             for _ in range(10):
                 await asyncio.sleep(0)
             names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-            busy = self.waits_for_requests and any("_ask_for" in name for name in names)
+            busy = self.waits_for_requests and any("_send_s" in name for name in names)
             asleep = self.clock.asleep == sum(name == "Poller._run" for name in names)
             quiet = 0 if busy or not asleep else quiet + 1
 
     async def check_clean(self):
-        """Nothing may be left of a poller when the last trigger has left."""
+        """Check that the last trigger to leave has closed the poller."""
         for _ in range(200):
             others = asyncio.all_tasks() - {asyncio.current_task()}
             if not others and not self.sockets:
@@ -169,7 +183,7 @@ class Crowd:
             await asyncio.sleep(0.01)
         assert not others
         assert not self.sockets
-        assert not any(polling._pollers.values())
+        assert not any(poller._pollers.values())
         gc.collect()
 
     def requests(self, kind=""):
@@ -179,7 +193,7 @@ class Crowd:
         return counted[kind] if kind else len(entries)
 
     def times(self):
-        """Seconds from the beginning at which requests came."""
+        """Return the seconds in which requests came."""
         return [round(entry.at - self.began, 3) for entry in self.platform.journal]
 
 
@@ -201,8 +215,8 @@ def system_clock():
 
 
 @pytest.fixture(autouse=True)
-def ceiling(monkeypatch):
-    """Set the ceiling; there is none unless a test says so."""
+def rate_limit(monkeypatch):
+    """Set the rate limit; there is none unless a test sets one."""
 
     def set_to(value):
         monkeypatch.setenv("AIRFLOW__MENDIX__REQUESTS_PER_MINUTE", str(value))

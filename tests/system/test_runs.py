@@ -76,7 +76,7 @@ def test_a_sensor_that_times_out_fails_and_says_the_last_state(scenarios):
     assert time_out.seen[-1] == (1, "failed")
     assert (1, "deferred") in time_out.seen
     assert "AirflowSensorTimeout" in time_out.log()
-    assert f"Package {time_out.package.package_id} of app shop: timed out while Building" in time_out.log()
+    assert f"Package {time_out.package.package_id} of app shop: timed out. Last state: Building" in time_out.log()
 
 
 def test_a_sensor_that_times_out_with_soft_fail_is_skipped(scenarios):

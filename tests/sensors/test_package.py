@@ -16,7 +16,7 @@ from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.state.packages import Ending
 
-from .conftest import SENSOR_MODES, USER
+from ..conftest import SENSOR_MODES, USER
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_it_looks_once_before_it_defers(server, build, clock, context):
 
 
 def test_it_times_out_with_the_last_state_when_deferred(run_sensor, build):
-    with pytest.raises(AirflowSensorTimeout, match="timed out while Building"):
+    with pytest.raises(AirflowSensorTimeout, match="timed out. Last state: Building"):
         run_sensor("deferrable", package_id=build(Ending.STUCK_BUILDING), timeout=600)
 
 

@@ -18,7 +18,7 @@ from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
 from airflow_provider_mendix.simulator.apis.routes import Reply
 
-from .conftest import KEY, SENSOR_MODES, TOKEN, USER, use_token
+from ..conftest import KEY, SENSOR_MODES, TOKEN, USER, run_task, use_token
 
 BAD_GATEWAY = Reply(502, {"Content-Type": "text/html"}, b"<html>Bad gateway</html>")
 
@@ -248,7 +248,7 @@ class TestWhatIsNewer:
 
     def test_an_older_svn_number_does_not_count(self, platform, run_sensor):
         platform.add_app("shop", repository="svn")
-        with pytest.raises(AirflowSensorTimeout, match="timed out while at revision 1,"):
+        with pytest.raises(AirflowSensorTimeout, match="timed out. Last state: at revision 1,"):
             run_sensor("deferrable", newer_than=5, timeout=600)
 
 
@@ -269,6 +269,9 @@ def test_it_defers_what_it_found_out_and_no_secret(platform, token, context, clo
     _, arguments = deferred.value.trigger.serialize()
     assert arguments["wait"] == {
         "type": "RevisionWait",
+        "app_id": "shop",
+        "branch": "branches/next",
+        "has_token": True,
         "source": {
             "type": "RepositoryBranch",
             "app_id": "shop",
@@ -277,18 +280,50 @@ def test_it_defers_what_it_found_out_and_no_secret(platform, token, context, clo
         },
         "newer_than": known,
     }
-    assert arguments["deadline"] == clock.now() + 7200
+    assert arguments["poll_state"]["deadline"] == clock.now() + 7200
     assert TOKEN not in json.dumps(arguments)
     assert KEY not in json.dumps(arguments)
 
 
-def test_the_worker_waits_no_longer_than_the_server_asks_and_the_deadline_allows(token, platform, context, clock):
+def test_it_defers_before_the_branch_was_located(token, platform, context, clock):
+    platform.faults.add("rate_limited", retry_after=3600, times=None)
+    sensor = MendixRevisionSensor(task_id="wait", app_id="shop", branch="next", deferrable=True, timeout=1000)
+    began = clock.now()
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    assert clock.now() == began
+    _, arguments = deferred.value.trigger.serialize()
+    assert arguments["wait"] == {
+        "type": "RevisionWait",
+        "app_id": "shop",
+        "branch": "branches/next",
+        "has_token": True,
+    }
+    assert arguments["poll_state"]["next_poll_at"] == began + 900
+
+
+def test_the_triggerer_locates_the_branch(token, platform, context, clock):
+    known = platform.push("shop", branch="next")
+    with platform.faults.add("bad_gateway", on="GET", times=20):
+        sensor = MendixRevisionSensor(task_id="wait", app_id="shop", branch="next", deferrable=True)
+        assert run_task(sensor, context)["revision"] == known
+
+
+def test_a_missing_branch_fails_the_task_in_the_triggerer_too(token, platform, context):
+    platform.push("shop", branch="next")
+    with platform.faults.add("bad_gateway", on="GET", times=8):
+        sensor = MendixRevisionSensor(task_id="wait", app_id="shop", branch="nxt", deferrable=True)
+        with pytest.raises(AirflowFailException, match="no branch 'branches/nxt'.*branches/next"):
+            run_task(sensor, context)
+
+
+def test_nothing_located_in_time_times_out_with_the_reason(token, platform, context, clock):
     platform.faults.add("rate_limited", retry_after=3600, times=None)
     sensor = MendixRevisionSensor(task_id="wait", app_id="shop", deferrable=True, timeout=1000)
     began = clock.now()
-    with pytest.raises(AirflowSensorTimeout, match="Timed out before the wait could begin.*429"):
-        sensor.execute(context)
-    assert [entry.at - began for entry in platform.journal] == [0, 900, 1000]
+    with pytest.raises(AirflowSensorTimeout, match="timed out. Last state: unknown.*429"):
+        run_task(sensor, context)
+    assert [round(entry.at - began) for entry in platform.journal] == [0, 900]
 
 
 def test_the_defaults_are_the_documented_ones():

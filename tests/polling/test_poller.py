@@ -1,4 +1,4 @@
-"""Who joins and leaves, dies or misbehaves: nobody else is harmed, and nothing is left over."""
+"""Waits join and leave, are cancelled or have bugs: the others go on, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import threading
 
 import pytest
 
-from airflow_provider_mendix.polling import poller as polling
+from airflow_provider_mendix.polling.poller import Poller
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.triggers import wait as triggers_wait
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waits.base import PackageWait, wait_from_json
+from airflow_provider_mendix.waits.base import wait_from_json
+from airflow_provider_mendix.waits.package import PackageWait
+from airflow_provider_mendix.waits.poll_state import PollState
 
 from ..conftest import KEY, USER, set_connection
 from .conftest import event_of
@@ -122,7 +124,8 @@ def test_what_a_triggerer_says_when_it_cancels_comes_through(crowd):
     assert heard == ["user-action"]
     assert other["ended"] == "success"
     heard.clear()
-    # The last one out closes the poller on its way.
+    # The last one to leave closes the poller on its way.
+    _, row = crowd.trigger(crowd.build()).serialize()
     crowd.run(Listening(**row))
     assert heard == ["user-action"]
 
@@ -177,13 +180,14 @@ def broken(part, package_id, app_id):
     def fail(*_):
         raise ERROR
 
-    value = property(fail) if part in ("group", "subject") else fail
+    value = property(fail) if part in ("batch_key", "description") else fail
     return type("BrokenWait", (PackageWait,), {part: value}, tag="PackageWait")(app_id, package_id)
 
 
 @pytest.mark.parametrize("app_id", ["shop", "alone"])
 @pytest.mark.parametrize(
-    "part", ["group", "subject", "call", "shared_call", "extract", "judge", "is_retryable", "has_single_call"]
+    "part",
+    ["batch_key", "description", "call", "shared_call", "extract", "judge", "is_retryable", "has_single_call"],
 )
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_first):
@@ -199,7 +203,7 @@ def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_f
     ended = crowd.run(*triggers)
     bad = ended.pop(0 if is_first else 4)
     assert [event["ended"] for event in ended] == ["success"] * 4
-    if part in ("group", "subject", "judge", {"shop": "extract", "alone": "call"}[app_id]):
+    if part in ("batch_key", "description", "judge", {"shop": "extract", "alone": "call"}[app_id]):
         assert bad is ERROR
     else:
         assert bad["ended"] == "success"
@@ -213,8 +217,8 @@ def test_a_crash_of_the_poller_reaches_every_wait(crowd, monkeypatch):
             raise crash
         return start(self)
 
-    start = polling.Poller._start_what_is_due
-    monkeypatch.setattr(polling.Poller, "_start_what_is_due", fail)
+    start = Poller._send_due
+    monkeypatch.setattr(Poller, "_send_due", fail)
     ended = crowd.run(*(crowd.trigger(crowd.build(app), app) for app in ("shop", "shop", "depot", "store")))
     assert ended == [crash] * 4
 
@@ -235,7 +239,7 @@ def test_a_poller_that_somebody_stops_tells_its_waits(crowd):
 
 def test_who_comes_after_a_crash_gets_a_new_poller(crowd, monkeypatch):
     crashed = []
-    start = polling.Poller._start_what_is_due
+    start = Poller._send_due
 
     def fail_once(self):
         if not crashed:
@@ -243,7 +247,7 @@ def test_who_comes_after_a_crash_gets_a_new_poller(crowd, monkeypatch):
             raise ZeroDivisionError
         return start(self)
 
-    monkeypatch.setattr(polling.Poller, "_start_what_is_due", fail_once)
+    monkeypatch.setattr(Poller, "_send_due", fail_once)
 
     class Retried(MendixWaitTrigger):
         async def run(self):
@@ -292,15 +296,11 @@ def test_in_real_time(system_clock, monkeypatch):
                 platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
             )
             package.steps = (Ending.STUCK_QUEUED if nth == 0 else Ending.SUCCEEDS).steps(platform.timeline)
-            arguments = {
-                "mendix_conn_id": "mendix_default",
-                "wait": {"type": "PackageWait", "app_id": "shop", "package_id": package.package_id},
-                "deadline": now + 1.0,
-                "state": "Queued",
-                "changed_at": now,
-                "poll_interval": 0.1,
-            }
-            triggers.append(MendixWaitTrigger(**arguments))
+            state = PollState.begin(now, poll_interval=0.1, timeout=1.0, outage_tolerance=None)
+            wait = PackageWait("shop", package.package_id)
+            triggers.append(
+                MendixWaitTrigger(mendix_conn_id="mendix_default", wait=wait.to_json(), poll_state=state.to_json())
+            )
         return await asyncio.gather(*map(event_of, triggers))
 
     with Server(platform) as server:

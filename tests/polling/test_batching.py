@@ -6,9 +6,16 @@ import msgspec
 import pytest
 
 from airflow_provider_mendix.api.revisions import RepositoryBranch
+from airflow_provider_mendix.polling.batching import (
+    MIN_WAITS_FOR_UNKNOWN_SIZE,
+    REQUEST_COST,
+    UNREADABLE,
+    is_list_cheaper,
+)
 from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.state.packages import Ending
-from airflow_provider_mendix.waits.base import BuildCapacityWait, PackageWait, RevisionWait
+from airflow_provider_mendix.waits.package import BuildCapacityWait, PackageWait
+from airflow_provider_mendix.waits.revision import RevisionWait
 
 from ..conftest import use_token
 
@@ -57,7 +64,7 @@ def test_many_apps_share_few_connections(crowd):
 
 def test_waits_that_begin_at_different_times_come_together(crowd, clock):
     triggers = [
-        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), look_at=clock.now() + phase / 2, timeout=200)
+        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), next_poll_at=clock.now() + phase / 2, timeout=200)
         for phase in range(20)
     ]
     crowd.run(*triggers)
@@ -149,14 +156,16 @@ def test_waits_for_one_branch_share_its_request(crowd, platform, server, monkeyp
     known = platform.push("shop")
     source = RepositoryBranch("shop", platform.apps["shop"].project_id, "main")
     crowd.at(35, lambda _: platform.push("shop"))
-    events = crowd.run(*(crowd.trigger("", wait=RevisionWait(source, known)) for _ in range(7)))
+    events = crowd.run(
+        *(crowd.trigger("", wait=RevisionWait("shop", "main", known, source=source)) for _ in range(7))
+    )
     assert succeeded(events)
     assert crowd.times() == [10.0, 20.0, 30.0, 40.0]
 
 
 def test_a_restarted_crowd_is_spread_over_its_interval(crowd, clock):
     triggers = [
-        crowd.trigger(crowd.build(f"app{app}"), f"app{app}", look_at=clock.now() - 600, poll_interval=60.0)
+        crowd.trigger(crowd.build(f"app{app}"), f"app{app}", next_poll_at=clock.now() - 600, poll_interval=60.0)
         for app in range(40)
     ]
     crowd.run(*triggers)
@@ -169,7 +178,7 @@ def test_a_restarted_crowd_is_spread_over_its_interval(crowd, clock):
 
 
 def test_a_restarted_crowd_of_one_app_stays_together(crowd, clock):
-    triggers = [crowd.trigger(crowd.build(), look_at=clock.now() - 600) for _ in range(10)]
+    triggers = [crowd.trigger(crowd.build(), next_poll_at=clock.now() - 600) for _ in range(10)]
     assert succeeded(crowd.run(*triggers))
     assert crowd.requests() <= 10
 
@@ -181,3 +190,23 @@ def test_a_wait_in_the_group_of_another_app_is_none_of_its_business(crowd):
         crowd.trigger("", wait=PackageWait("depo", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")),
     )
     assert [event["ended"] for event in events] == ["success"] * 4 + ["failure"]
+
+
+@pytest.mark.parametrize(
+    ("waits", "size", "is_saturated", "expected"),
+    [
+        (1, None, False, False),
+        (1, 100, True, False),
+        (MIN_WAITS_FOR_UNKNOWN_SIZE - 1, None, False, False),
+        (MIN_WAITS_FOR_UNKNOWN_SIZE, None, False, True),
+        (2, None, True, True),
+        (2, REQUEST_COST - 1, False, True),
+        (2, REQUEST_COST, False, False),
+        (20, 19 * REQUEST_COST - 1, False, True),
+        (20, 19 * REQUEST_COST, False, False),
+        (20, 1e9, True, True),
+        (20, UNREADABLE, True, False),
+    ],
+)
+def test_list_or_single(waits, size, is_saturated, expected):
+    assert is_list_cheaper(waits, size, is_saturated=is_saturated) is expected

@@ -1,14 +1,13 @@
-"""Refused credentials, pauses, outages, the ceiling: shared by the crowd, and each wait ends in time."""
+"""Refused credentials, pauses and outages: shared by all waits, and each wait ends in time."""
 
 from __future__ import annotations
 
-import logging
 import threading
 
 import pytest
 
-from airflow_provider_mendix import settings
-from airflow_provider_mendix.polling import shared_client as line
+from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.polling.shared_client import SharedClient
 from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.state.packages import Ending
 
@@ -18,13 +17,13 @@ from ..conftest import USER, set_connection
 @pytest.fixture
 def looked_up(monkeypatch):
     """Count how often the connection is read."""
-    read, counted = line.Line._account, []
+    read, counted = SharedClient._account, []
 
     async def account(self):
-        counted.append(self.clock.now())
+        counted.append(current_clock().now())
         return await read(self)
 
-    monkeypatch.setattr(line.Line, "_account", account)
+    monkeypatch.setattr(SharedClient, "_account", account)
     return counted
 
 
@@ -81,7 +80,7 @@ class TestCredentials:
 class TestRetryAfter:
     def test_it_pauses_everybody(self, crowd, platform):
         crowd.at(15, lambda _: platform.faults.add("rate_limited", retry_after=300, times=1))
-        triggers = spread_out(crowd, 40, look_at=crowd.clock.now() - 1, poll_interval=60.0)
+        triggers = spread_out(crowd, 40, next_poll_at=crowd.clock.now() - 1, poll_interval=60.0)
         assert kinds(crowd.run(*triggers)) == ["success"] * 40
         (paused_at,) = [entry.at for entry in platform.journal if entry.status == 429]
         assert not [entry for entry in platform.journal if paused_at < entry.at < paused_at + 300]
@@ -128,72 +127,6 @@ class TestOutage:
         crowd.trouble = lambda request: Reply(503) if "/apps/app0/" in request.path else None
         ended = kinds(crowd.run(*spread_out(crowd, 5, outage_tolerance=300.0)))
         assert ended == ["OutageError"] + ["success"] * 4
-
-
-class TestCeiling:
-    def sent_in_any_minute(self, crowd):
-        times = crowd.times()
-        return max(sum(at <= other < at + 60 for other in times) for at in times)
-
-    @pytest.mark.parametrize("limit", [60, 6, 4])
-    def test_no_minute_sees_more(self, crowd, ceiling, limit):
-        ceiling(limit)
-        triggers = spread_out(crowd, 30, poll_interval=5.0, timeout=300)
-        crowd.run(*triggers)
-        assert limit * 0.8 <= self.sent_in_any_minute(crowd) <= limit
-
-    def test_intervals_stretch_fairly(self, crowd, ceiling, platform):
-        ceiling(60)
-        stuck = Ending.STUCK_QUEUED
-        crowd.run(*spread_out(crowd, 30, stuck, timeout=600, poll_interval=5.0))
-        looks = [len(platform.journal.requests("GET", f"/apps/app{nth}/")) for nth in range(30)]
-        assert max(looks) - min(looks) <= 1
-        assert sum(looks) == pytest.approx(580, abs=20)
-
-    def test_it_is_told_once_when_it_binds_and_once_when_not(self, crowd, ceiling, caplog):
-        ceiling(12)
-        caplog.set_level(logging.INFO)
-        triggers = spread_out(crowd, 3, poll_interval=5.0, timeout=900)
-        long = crowd.trigger(crowd.build("slow", Ending.STUCK_QUEUED), "slow", timeout=900, poll_interval=30.0)
-        crowd.run(*triggers, long)
-        told = [record.message for record in caplog.records if "requests_per_minute" in record.message]
-        assert len(told) == 2
-        assert "would need about 38 requests a minute. At most 12 are sent" in told[0]
-        assert "is enough for its waits again" in told[1]
-
-    def test_a_crowd_of_one_app_does_not_meet_it(self, crowd, ceiling, caplog):
-        ceiling(60)
-        crowd.run(*(crowd.trigger(crowd.build(), poll_interval=5.0) for _ in range(100)))
-        assert crowd.requests() <= 20
-        assert "requests_per_minute" not in caplog.text
-
-    def test_when_it_binds_two_waits_share_a_list(self, crowd, ceiling, platform):
-        ceiling(6)
-        triggers = [
-            crowd.trigger(crowd.build(f"app{nth // 2}"), f"app{nth // 2}", timeout=900) for nth in range(20)
-        ]
-        assert kinds(crowd.run(*triggers)) == ["success"] * 20
-        assert crowd.requests("list") > crowd.requests("single")
-
-    def test_deadlines_hold(self, crowd, ceiling):
-        ceiling(2)
-        triggers = [
-            crowd.trigger(crowd.build(f"app{nth}", Ending.STUCK_QUEUED), f"app{nth}", timeout=100.0 + nth)
-            for nth in range(40)
-        ]
-        ended_at = crowd.ends()
-        assert kinds(crowd.run(*triggers)) == ["WaitTimeoutError"] * 40
-        assert ended_at == {nth: 100.0 + nth for nth in range(40)}
-
-    def test_it_is_sixty_unless_somebody_says_otherwise(self, ceiling, caplog, monkeypatch):
-        monkeypatch.delenv("AIRFLOW__MENDIX__REQUESTS_PER_MINUTE")
-        assert settings.requests_per_minute() == 60
-        ceiling(120)
-        assert settings.requests_per_minute() == 120
-        for rubbish in ("many", "-1", "1.5", ""):
-            ceiling(rubbish)
-            assert settings.requests_per_minute() == 60
-        assert "is not a number" in caplog.text
 
 
 def test_who_is_behind_requests_that_hang_ends_ten_seconds_after_its_deadline(crowd):

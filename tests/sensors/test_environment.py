@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_mendix.exceptions import EnvironmentNotFoundError, PackageNotFoundError
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 
-from .conftest import SENSOR_MODES
-from .deploying import put
+from ..conftest import SENSOR_MODES
+from ..deploying import put
 
 NOWHERE = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"
 
@@ -120,7 +120,7 @@ class TestAllModesAlike:
 def test_it_says_which_version_runs_instead(wait, platform):
     package = put(platform, version="2.0.0")
     put(platform, running=True)
-    with pytest.raises(AirflowSensorTimeout, match=r"while Running, with version 1\.0\.0\.9f3ab2c1"):
+    with pytest.raises(AirflowSensorTimeout, match=r"Last state: Running, with version 1\.0\.0\.9f3ab2c1"):
         wait("deferrable", status="Running", package_id=package, timeout=300)
 
 

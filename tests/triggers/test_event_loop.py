@@ -18,9 +18,10 @@ from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
 from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
-from airflow_provider_mendix.waits.base import PackageWait, wait_to_json
+from airflow_provider_mendix.waits.package import PackageWait
+from airflow_provider_mendix.waits.poll_state import PollState
 
-from .conftest import KEY, USER
+from ..conftest import KEY, USER
 
 PROBE = Path(__file__).with_name("loop_probe.py")
 TRIES = 5
@@ -38,26 +39,16 @@ def live():
         yield platform, server
 
 
-def row(package_id, conn_id="mendix_default", app_id="shop", **changes):
-    """The row of a trigger that looks often enough for a test."""
-    trigger = MendixWaitTrigger(
-        mendix_conn_id=conn_id,
-        wait=wait_to_json(PackageWait(app_id, package_id)),
-        **{
-            "poll_interval": 0.1,
-            "deadline": time.time() + 20,
-            "outage_tolerance": 900.0,
-            "state": "Queued",
-            "changed_at": time.time(),
-            **changes,
-        },
-    )
-    return trigger.serialize()
+def row(package_id, conn_id="mendix_default", app_id="shop", timeout=60.0, outage_tolerance=900.0):
+    """Return the row of a trigger that polls often enough for a test."""
+    state = PollState.begin(time.time(), poll_interval=0.1, timeout=timeout, outage_tolerance=outage_tolerance)
+    wait = PackageWait(app_id, package_id)
+    return MendixWaitTrigger(mendix_conn_id=conn_id, wait=wait.to_json(), poll_state=state.to_json()).serialize()
 
 
 def probe(rows, server, **connections):
     """Run rows in a fresh process; the connection leads to the server unless told otherwise."""
-    environment = {**os.environ, "PYTHONPATH": str(PROBE.parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(PROBE.parent.parent.parent)}
     for conn_id, password in {"mendix_default": KEY, **connections}.items():
         values = {"conn_type": "mendix", "login": USER, "password": password, "host": server.api_url}
         environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(values)
@@ -114,7 +105,7 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
             row(start(Ending.UNKNOWN_STATUS)),
             row(start(Ending.FAILS_WHILE_BUILDING)),
             row("00000000-0000-4000-8000-000000000000"),
-            row(start(Ending.STUCK_BUILDING), deadline=time.time() + 1),
+            row(start(Ending.STUCK_BUILDING), timeout=1.0),
             row(html, app_id="html", outage_tolerance=0.5),
             row(truncated, app_id="truncated", outage_tolerance=0.5),
             row(start(Ending.SUCCEEDS), conn_id="wrong_key"),
@@ -143,7 +134,7 @@ class BlockingTrigger(BaseTrigger):
     """What the probe must find: a sleep, and a synchronous look-up, on the loop."""
 
     def serialize(self):
-        return "tests.test_event_loop.BlockingTrigger", {}
+        return "tests.triggers.test_event_loop.BlockingTrigger", {}
 
     async def run(self):
         time.sleep(0.06)  # noqa: ASYNC251

@@ -1,0 +1,68 @@
+"""The trigger: from its row to its one event."""
+
+from __future__ import annotations
+
+from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
+from airflow_provider_mendix.waits.package import PackageWait
+from airflow_provider_mendix.waits.poll_state import PollState
+
+from ..conftest import USER, run_trigger, set_connection
+
+
+def trigger(clock, **changes):
+    state = PollState.begin(clock.now(), poll_interval=30.0, timeout=3600, outage_tolerance=900.0)
+    arguments = {
+        "mendix_conn_id": "mendix_default",
+        "wait": PackageWait("shop", "p-1").to_json(),
+        "poll_state": state.to_json(),
+        **changes,
+    }
+    return MendixWaitTrigger(**arguments)
+
+
+def test_it_goes_on_with_a_key_that_was_rotated(platform, server, clock, monkeypatch):
+    package = platform.new_package(
+        platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+    )
+    platform.set_api_key(USER, "the-new-key")
+    answer = platform.handle
+
+    def handle(request):
+        reply = answer(request)
+        if reply.status == 401:
+            set_connection(monkeypatch, host=server.api_url, password="the-new-key")
+        return reply
+
+    platform.handle = handle
+    event = run_trigger(trigger(clock, wait=PackageWait("shop", package.package_id).to_json()))
+    assert event["ended"] == "success"
+    assert [entry.status for entry in platform.journal].count(401) == 1
+
+
+def test_it_says_that_a_key_is_refused_if_it_did_not_change(platform, server, clock):
+    platform.set_api_key(USER, "the-new-key")
+    event = run_trigger(trigger(clock))
+    assert event["error"]["type"] == "UnauthorizedError"
+
+
+def test_it_says_that_the_connection_is_gone(clock):
+    event = run_trigger(trigger(clock, mendix_conn_id="nowhere"))
+    assert event["error"]["type"] == "InvalidConnectionError"
+    assert "nowhere" in event["error"]["message"]
+
+
+def test_it_says_that_it_cannot_read_its_wait(clock):
+    event = run_trigger(trigger(clock, wait={"type": "FutureWait"}))
+    assert event["error"]["type"] == "UnexpectedEventError"
+
+
+def test_it_says_that_it_cannot_read_its_poll_state(clock):
+    event = run_trigger(trigger(clock, poll_state={"deadline": "tomorrow"}))
+    assert event["error"]["type"] == "UnexpectedEventError"
+
+
+def test_its_row_is_json_as_it_is_written(clock):
+    given = trigger(clock)
+    path, arguments = given.serialize()
+    assert path == "airflow_provider_mendix.triggers.wait.MendixWaitTrigger"
+    assert MendixWaitTrigger(**arguments).serialize() == (path, arguments)
