@@ -170,7 +170,9 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     def _find_package_id(self, hook: MendixHook) -> str:
         if self.from_environment is None:
             return inputs.package_id(self.package_id)
-        source = hook.find_environment(self.app_id, inputs.environment(self.from_environment)).mode
+        source = hook.find_environment(
+            self.app_id, inputs.environment(self.from_environment, "from_environment")
+        ).mode
         package = hook.get_environment_package(self.app_id, source)
         if package is None:
             raise EnvironmentStateError(

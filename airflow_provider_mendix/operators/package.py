@@ -386,8 +386,8 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
-            self.check_rendered(context)
             archive = self._archive()
+            self.check_rendered(context)
             now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
                 hook.list_packages(self.app_id),
@@ -404,12 +404,12 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
         return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
 
     def _archive(self) -> ObjectStoragePath | None:
-        if self.only_if_archived is None:
+        if "only_if_archived" not in self.given:
             return None
-        folder = str(self.only_if_archived).strip()
-        if not folder or "{{" in folder or "{%" in folder:
+        folder = str(self.only_if_archived or "").strip()
+        if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
             raise InvalidInputError(
-                f"only_if_archived {folder!r} names no folder. Give the URL of the archive, such as"
+                f"only_if_archived {self.only_if_archived!r} names no folder. Give the URL of the archive, such as"
                 " s3://releases/shop, or leave it out."
             )
         return ObjectStoragePath(folder, conn_id=self.archive_conn_id)

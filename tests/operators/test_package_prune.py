@@ -252,7 +252,7 @@ class TestOnlyIfArchived:
     def test_what_renders_to_nothing_is_no_way_around_it(self, rendered, packages, platform, context):
         operator = prune(only_if_archived="{{ folder }}")
         operator.only_if_archived = rendered
-        with pytest.raises(AirflowFailException, match="only_if_archived is empty"):
+        with pytest.raises(AirflowFailException, match="names no folder"):
             operator.execute(context)
         assert not platform.journal
 
