@@ -21,7 +21,7 @@ from .deploying import posts, put
 
 @pytest.fixture
 def hook(server, platform):
-    platform.deployment = DeploymentTimeline(5, 5, 5, 5, 5)
+    platform.environments.timeline = DeploymentTimeline(5, 5, 5, 5, 5)
     return MendixHook()
 
 
@@ -47,14 +47,14 @@ def test_a_wrong_name_lists_the_right_ones(name, hint, hook):
 
 
 def test_an_app_without_environments_says_so(hook, platform):
-    platform.remove_environments("shop")
+    platform.environments.remove("shop")
     with pytest.raises(EnvironmentNotFoundError, match="Its environments: none"):
         hook.find_environment("shop", "Test")
 
 
 def test_a_deployment(hook, platform, clock):
     put(platform, running=True)
-    package = platform.add_package("shop", version="2.0.0", revision="aaaabbbb")
+    package = platform.packages.add("shop", version="2.0.0", revision="aaaabbbb")
     hook.stop_environment("shop", "Test")
     clock.sleep(6)
     hook.transport_package("shop", "Test", package)
@@ -72,14 +72,14 @@ def test_what_runs_already_has_no_job(hook, platform):
     put(platform, running=True)
     with pytest.raises(AlreadyStartedError):
         hook.start_environment("shop", "Test")
-    platform.options = Options(already_started=500)
+    platform.cloud.options = Options(already_started=500)
     with pytest.raises(AlreadyStartedError):
         hook.start_environment("shop", "Test")
 
 
 def test_a_start_that_fails_is_an_error_of_its_job(hook, platform, clock):
     put(platform)
-    platform.next_starts.append("DB_SYNC_FAILED")
+    platform.environments.next_starts.append("DB_SYNC_FAILED")
     job_id = hook.start_environment("shop", "Test")
     clock.sleep(6)
     with pytest.raises(StartFailedError, match="DB_SYNC_FAILED"):
@@ -99,7 +99,7 @@ def test_what_changes_something_is_sent_once(call, hook, platform):
 
 def test_settings_are_read_and_written(hook, platform):
     put(platform)
-    platform.environment("shop", "Test").constants = {"Shop.Url": "https://one.example"}
+    platform.environments["shop", "Test"].constants = {"Shop.Url": "https://one.example"}
     settings = hook.get_settings("shop", "Test")
     (constant,) = settings.constants
     changed = deploy.Settings(constants=({**constant, "Value": "https://two.example"},))
@@ -130,7 +130,7 @@ def test_ids_are_asked_for_once(hook, platform):
 
 def test_pages_are_asked_for_when_they_are_needed(hook, platform, clock):
     put(platform)
-    platform.deployment = DeploymentTimeline(backing_up=0)
+    platform.environments.timeline = DeploymentTimeline(backing_up=0)
     for _ in range(2 * backups.MAX_PAGE_SIZE + 1):
         hook.create_snapshot("shop", "Test")
     seen = hook.list_snapshots("shop", "Test")

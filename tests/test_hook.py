@@ -27,8 +27,8 @@ from airflow_provider_mendix.exceptions import (
 )
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.simulator import inprocess
-from airflow_provider_mendix.simulator.apis.routes import Reply, json_reply
 from airflow_provider_mendix.simulator.options import Options
+from airflow_provider_mendix.simulator.wire import Reply, json_reply
 
 from .conftest import KEY, TOKEN, USER, set_connection, use_token
 
@@ -52,9 +52,9 @@ def test_every_endpoint_of_the_build_api_as_a_method(server, platform, clock):
     assert (package.status, package.version, package.description) == ("Succeeded", "2.5.4.9f3ab2c1", "one")
     assert package.url is not None
     with hook.open_package("shop", package_id) as (_, download):
-        assert b"".join(download) == platform.content(package_id)
+        assert b"".join(download) == platform.packages.content(package_id)
     with hook.download_package("shop", package_id) as download:
-        assert b"".join(download) == platform.content(package_id)
+        assert b"".join(download) == platform.packages.content(package_id)
 
     hook.delete_package("shop", package_id)
     with pytest.raises(PackageNotFoundError):
@@ -188,7 +188,7 @@ class TestTestConnection:
         assert about_token.startswith("accepted on")
 
     def test_says_that_the_key_works_and_the_token_was_revoked(self, report, platform):
-        platform.revoke_personal_access_token(TOKEN)
+        platform.permissions.revoke_personal_access_token(TOKEN)
         works, about_key, about_token = report()
         assert not works
         assert f"works for {USER}" in about_key
@@ -197,7 +197,7 @@ class TestTestConnection:
         assert "API Rights" not in about_token
 
     def test_says_that_the_token_lacks_its_scope(self, report, platform):
-        platform.add_personal_access_token(TOKEN, scopes=["mx:app:read"])
+        platform.permissions.add_personal_access_token(TOKEN, scopes=["mx:app:read"])
         works, about_key, about_token = report()
         assert not works
         assert f"works for {USER}" in about_key
@@ -322,7 +322,7 @@ def test_bad_values_are_refused_before_any_request(server, platform):
 def test_a_signed_link_is_masked_in_task_logs(server, platform, monkeypatch):
     masked = []
     monkeypatch.setattr("airflow_provider_mendix.hooks.link_secrets.mask_secret", masked.append)
-    package_id = platform.add_package("shop", version="2.5.4", revision=REVISION)
+    package_id = platform.packages.add("shop", version="2.5.4", revision=REVISION)
     link = MendixHook().get_package("shop", package_id, url=True).url.location
     assert link in masked
     assert link.partition("?")[2] in masked
@@ -359,7 +359,7 @@ def known(request, platform, server, monkeypatch):
     platform.add_app("shop", repository=request.param.split()[0])
     if "without" not in request.param:
         use_token(monkeypatch, server)
-    return platform.push("shop", message="Known", author="eva@example.com")
+    return platform.repositories.push("shop", message="Known", author="eva@example.com")
 
 
 def test_every_endpoint_that_knows_branches_as_a_method(known, platform):
@@ -389,20 +389,20 @@ class TestLatestRevision:
 
     def test_the_newest_of_more_than_an_answer_holds(self, known, platform):
         for _ in range(25):
-            newest = platform.push("shop")
+            newest = platform.repositories.push("shop")
         assert MendixHook().latest_revision("shop").revision == newest
 
     @pytest.mark.parametrize("known_as", ["prefixed", "bare"])
     @pytest.mark.parametrize("asked", ["{}", "branches/{}"])
     @pytest.mark.parametrize("name", ["next", "Fehler behöben 2", "feature/日本 + 1%", "main2"])
     def test_a_branch_by_whichever_name(self, known_as, asked, name, known, platform):
-        platform.options = Options(git_branch_names=known_as, team_server_branch_names=known_as)
-        newest = platform.push("shop", branch=name)
+        platform.cloud.options = Options(git_branch_names=known_as, team_server_branch_names=known_as)
+        newest = platform.repositories.push("shop", branch=name)
         found = MendixHook().latest_revision("shop", asked.format(name))
         assert (found.branch, found.revision) == (f"branches/{name}", newest)
 
     def test_a_missing_branch_is_reported_with_the_existing_ones(self, known, platform):
-        platform.push("shop", branch="next")
+        platform.repositories.push("shop", branch="next")
         main_line = platform.repositories["shop"].main_line
         with pytest.raises(BranchNotFoundError) as missing:
             MendixHook().latest_revision("shop", "nxt")
@@ -412,12 +412,12 @@ class TestLatestRevision:
 
     def test_of_many_branches_some_are_told(self, known, platform):
         for number in range(30):
-            platform.push("shop", branch=f"b{number:02}")
+            platform.repositories.push("shop", branch=f"b{number:02}")
         with pytest.raises(BranchNotFoundError, match=r"b08, …\.$"):
             MendixHook().latest_revision("shop", "nxt")
 
     def test_case_matters(self, known, platform):
-        platform.push("shop", branch="Next")
+        platform.repositories.push("shop", branch="Next")
         with pytest.raises(BranchNotFoundError):
             MendixHook().latest_revision("shop", "next")
 
@@ -437,12 +437,12 @@ class TestLatestRevision:
 
     @pytest.mark.parametrize("refusal", ["APP_NOT_FOUND", "NO_ACCESS"])
     def test_a_git_app_takes_a_token(self, refusal, server, platform):
-        platform.options = Options(team_server_refusal=refusal)
+        platform.cloud.options = Options(team_server_refusal=refusal)
         with pytest.raises((AppNotFoundError, ForbiddenError), match=refusal):
             MendixHook().latest_revision("shop")
 
     def test_a_refused_token_is_told_as_such(self, token, platform):
-        platform.revoke_personal_access_token(token)
+        platform.permissions.revoke_personal_access_token(token)
         with pytest.raises(UnauthorizedError, match="Check the personal access token") as refused:
             MendixHook().latest_revision("shop")
         assert "API Rights" not in str(refused.value)
@@ -468,7 +468,7 @@ class TestFindRevision:
         assert (found.revision, found.message) == (known, "Known")
 
     def test_the_newest_git_commit_in_full_takes_no_list(self, token, platform):
-        newest = platform.push("shop")
+        newest = platform.repositories.push("shop")
         assert MendixHook().find_revision("shop", "main", newest.upper()).revision == newest
         assert not platform.journal.requests("GET", "/commits")
 
@@ -495,7 +495,7 @@ class TestFindRevision:
             MendixHook().find_revision("shop", "main", ids[10][:8])
 
     def test_one_of_another_branch_is_not_found(self, known, platform):
-        other = platform.push("shop", branch="next")
+        other = platform.repositories.push("shop", branch="next")
         said = f"Revision {other} is not on branch (main|trunk) of app shop"
         with pytest.raises(RevisionNotFoundError, match=said):
             MendixHook().find_revision("shop", "main", other)
@@ -504,7 +504,7 @@ class TestFindRevision:
     def test_an_older_svn_revision(self, token, platform):
         platform.add_app("shop", repository="svn")
         for _ in range(120):
-            platform.push("shop", message="x")
+            platform.repositories.push("shop", message="x")
         found = MendixHook().find_revision("shop", "trunk", 12)
         assert (found.revision, found.branch, found.message) == ("12", "trunk", "x")
 
@@ -512,8 +512,8 @@ class TestFindRevision:
         if len(known) == 40:
             return
         for _ in range(15):
-            platform.push("shop", branch="next")
-        assert platform.push("shop", branch="trunk") == "19"
+            platform.repositories.push("shop", branch="next")
+        assert platform.repositories.push("shop", branch="trunk") == "19"
         with pytest.raises(RevisionNotFoundError):
             MendixHook().find_revision("shop", "trunk", "18")
         assert MendixHook().find_revision("shop", "trunk", 1).message == "Create the app"
@@ -521,7 +521,7 @@ class TestFindRevision:
     def test_one_that_the_team_server_shows_no_more(self, server, platform):
         platform.add_app("shop", repository="svn")
         for _ in range(25):
-            platform.push("shop")
+            platform.repositories.push("shop")
         assert MendixHook().find_revision("shop", "trunk", 7).revision == "7"
         with pytest.raises(RevisionNotFoundError, match="newest 20, and the Team Server API returns no more"):
             MendixHook().find_revision("shop", "trunk", 6)
@@ -565,7 +565,7 @@ class TestPages:
 
     def test_branches_come_in_pages_too(self, token, platform):
         for number in range(130):
-            platform.push("shop", branch=f"b{number:03}")
+            platform.repositories.push("shop", branch=f"b{number:03}")
         branches = MendixHook().list_repository_branches(platform.apps["shop"].project_id)
         assert [branch.name for branch in islice(branches, 2)] == ["main", "branches/b000"]
         assert len(platform.journal) == 1

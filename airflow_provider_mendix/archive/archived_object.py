@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_mendix.archive.manifest import LONGEST, SUFFIX, Manifest, read_manifest
-from airflow_provider_mendix.archive.stores.base import Store, store_of
+from airflow_provider_mendix.archive.stores.base import Store
+from airflow_provider_mendix.archive.stores.selection import select_store
 from airflow_provider_mendix.archive.stream_digest import StreamDigest
 from airflow_provider_mendix.archive.verification import withhold_last_chunk
 from airflow_provider_mendix.archive.zip_structure import NoZipError, read_directory
@@ -38,7 +39,7 @@ def look(source: ObjectStoragePath, *, require_manifest: bool = True) -> Copy:
 
     :raises NotArchivedError: if there is no object, or no complete manifest although there has to be one.
     """
-    store, path, url = store_of(source), source.path, str(source)
+    store, path, url = select_store(source), source.path, str(source)
     there = store.find(path)
     if there is None:
         raise NotArchivedError(f"There is no object {url}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_mendix.archive.archived_object import Copy, read_complete, verify
 from airflow_provider_mendix.archive.manifest import SUFFIX, Manifest
-from airflow_provider_mendix.archive.stores.base import store_of
+from airflow_provider_mendix.archive.stores.selection import select_store
 from airflow_provider_mendix.exceptions import DamagedFileError
 
 if TYPE_CHECKING:
@@ -31,9 +31,8 @@ def archived(location: ObjectStoragePath, app_id: str) -> list[Manifest]:
 
 def copies(location: ObjectStoragePath, app_id: str) -> list[Copy]:
     """Give the same, and where each object is: its ``url``."""
-    store, root = store_of(location), location.path.rstrip("/")
-    location.fs.invalidate_cache()
-    sizes = {path: info["size"] for path, info in location.fs.find(location.path, detail=True).items()}
+    store, root = select_store(location), location.path.rstrip("/")
+    sizes = store.list(location.path)
     found = []
     for path, size in sizes.items():
         manifest = read_complete(store, path + SUFFIX) if path + SUFFIX in sizes else None

@@ -18,7 +18,8 @@ from airflow_provider_mendix.archive.deep_check import DeepCheck
 from airflow_provider_mendix.archive.download import PackageFile
 from airflow_provider_mendix.archive.manifest import LONGEST, SUFFIX, Manifest, TaskRun, read_manifest
 from airflow_provider_mendix.archive.provenance import Commit, branch_of, find_commit, revision_of
-from airflow_provider_mendix.archive.stores.base import Stored, store_of
+from airflow_provider_mendix.archive.stores.base import Stored
+from airflow_provider_mendix.archive.stores.selection import select_store
 from airflow_provider_mendix.archive.verification import Verification, verify, withhold_last_chunk
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import DamagedFileError, FileChangedError, MendixError, ObjectExistsError
@@ -94,7 +95,7 @@ class _Archiving:
     def __init__(self, hook: MendixHook, order: Order) -> None:
         self._hook = hook
         self._order = order
-        self._store = store_of(order.destination, fast_path=order.fast_path)
+        self._store = select_store(order.destination, fast_path=order.fast_path)
         self._url = str(order.destination)
         self._path = order.destination.path
         self._manifest_path = order.destination.path + SUFFIX

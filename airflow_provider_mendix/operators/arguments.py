@@ -128,7 +128,7 @@ class RenderedArguments:
             if name in given:
                 raise InvalidInputError(
                     f"{name} is empty: it was given in the DAG and is {getattr(self, name)!r} now. Check the"
-                    " template or the task that it comes from: a skipped task returns None. To use the default, leave"
+                    " template or task that it comes from: a skipped task returns None. To use the default, leave"
                     " the argument out. No request was sent."
                 )
 

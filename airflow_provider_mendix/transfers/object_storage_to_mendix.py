@@ -100,6 +100,8 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         with fail_without_retry(self, NotArchivedError, DamagedFileError):
             self.check_rendered(context)
             app_id = inputs.app_id(self.app_id)
+            if self.name is not None:
+                package_name(self.name)
             copy = self._look(app_id)
             name = self._name_of(copy)
             self.log.info("Checking %s: %s bytes.", copy.url, copy.size)

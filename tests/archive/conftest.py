@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,9 +21,8 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.sdk.io import store as airflows_stores
 
-from airflow_provider_mendix.archive.stores import fast_s3
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import set_connection
@@ -79,20 +81,24 @@ class Place:
         self.manifest_path.write_bytes(content)
 
     def uploads(self) -> list[str]:
-        """The keys of unfinished uploads in the whole bucket."""
+        """Return the keys of unfinished uploads at and beside the object."""
         if not self.url.startswith("s3:"):
             return []
-        found = self.path.fs.call_s3("list_multipart_uploads", Bucket="releases")
+        folder = self.path.parent.path.partition("/")[2]
+        try:
+            found = self.path.fs.call_s3("list_multipart_uploads", Bucket="releases", Prefix=f"{folder}/")
+        except FileNotFoundError:  # rclone, before the first upload
+            return []
         return [upload["Key"] for upload in found.get("Uploads", [])]
 
     def is_archived(self, platform: Platform, package_id: str) -> bool:
         """Whether the right object is there with a manifest that is right, and nothing else."""
         assert self.objects() == BOTH
         assert self.uploads() == []
-        assert self.content() == platform.content(package_id)
+        assert self.content() == platform.packages.content(package_id)
         manifest = self.manifest()
         assert manifest["package_id"] == package_id
-        assert manifest["sha256"] == platform.sha256(package_id)
+        assert manifest["sha256"] == platform.packages.sha256(package_id)
         return manifest["complete"] is True
 
     def is_empty(self) -> bool:
@@ -112,23 +118,30 @@ def s3_login() -> str:
 
 
 @pytest.fixture(scope="session")
-def s3_port(s3_login: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def s3_port(s3_login: str) -> int:
     """A real S3 server on loopback that checks signatures."""
     # The environments of `make matrix` have no object stores.
     pytest.importorskip("airflow.providers.amazon")
+    return start_rclone(s3_login)
+
+
+@functools.cache
+def start_rclone(login: str) -> int:
+    """Start the server once for all tests of this process, and return its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    root = tmp_path_factory.mktemp("s3")
-    (root / "releases").mkdir()
-    command = [Path(sys.executable).with_name("rclone"), "serve", "s3", "--auth-key", f"{s3_login},{SECRET_OF_S3}"]
-    with subprocess.Popen([*command, "--addr", f"127.0.0.1:{port}", str(root)]) as server:
-        deadline = time.monotonic() + 30
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert time.monotonic() < deadline, "the S3 server did not start"
-            time.sleep(0.1)
-        yield port
-        server.kill()
+    root = tempfile.TemporaryDirectory(prefix="s3-")
+    Path(root.name, "releases").mkdir()
+    command = [Path(sys.executable).with_name("rclone"), "serve", "s3", "--auth-key", f"{login},{SECRET_OF_S3}"]
+    server = subprocess.Popen([*command, "--addr", f"127.0.0.1:{port}", root.name])
+    atexit.register(root.cleanup)
+    atexit.register(server.kill)
+    deadline = time.monotonic() + 30
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        assert time.monotonic() < deadline, "the S3 server did not start"
+        time.sleep(0.1)
+    return port
 
 
 @pytest.fixture
@@ -141,17 +154,12 @@ def s3(s3_port: int, s3_login: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.fixture
-def s3_fast(s3: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
-    """Make places in the S3 server that are reached by the fast path, and by no other."""
-    find = fast_s3.fast_store_of
-
-    def find_surely(destination: ObjectStoragePath) -> fast_s3.RemoteStore:
-        store = find(destination)
-        assert isinstance(store, fast_s3.FastS3Store)
-        return store
-
-    monkeypatch.setattr(fast_s3, "fast_store_of", find_surely)
-    return lambda folder="shop": replace(s3(folder), fast_path=True)
+def s3_fast(s3: Callable[..., Place], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., Place]]:
+    """Make places in the S3 server that are reached by the fast path, unless S3 refuses that."""
+    caplog.set_level("INFO", "airflow_provider_mendix")
+    yield lambda folder="shop": replace(s3(folder), fast_path=True)
+    logged = [record.getMessage() for record in caplog.get_records("call")]
+    assert not [line for line in logged if "plain path" in line and "refused before the first byte" not in line]
 
 
 @pytest.fixture
@@ -181,11 +189,11 @@ def forget_connections() -> None:
     airflows_stores._STORE_CACHE.clear()
 
 
-@pytest.fixture
-def wired(wire: Wire, s3_fast: Callable[..., Place], connect: Callable[..., None]) -> Callable[..., Place]:
-    """Make places that are reached by the fast path, over that line."""
+@pytest.fixture(params=["s3", "s3_fast"])
+def wired(wire: Wire, request: pytest.FixtureRequest, connect: Callable[..., None]) -> Callable[..., Place]:
+    """Make places in the S3 server that are reached over that line, by either path."""
     connect(endpoint_url=f"http://127.0.0.1:{wire.port}")
-    return s3_fast
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -216,15 +224,15 @@ def running() -> Iterator[Server]:
 def server(running: Server, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The platform of this test on loopback, and the connection `mendix_default` to it."""
     running.platform = platform
-    platform.files_url = running.files_url
+    platform.cloud.files_url = running.files_url
     set_connection(monkeypatch, host=running.api_url)
     return running
 
 
 @pytest.fixture
 def package_id(platform: Platform, server: Server) -> str:
-    platform.package_size = SIZE
-    return platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = SIZE
+    return platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
 
 
 @pytest.fixture

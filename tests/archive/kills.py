@@ -4,8 +4,7 @@ Importing Airflow takes seconds, so it is done once, and each child is a fork of
 standard input, a line of JSON for each transfer, and answers on the file descriptor that is its argument: the id
 of the child, and when that is gone, how far it came.
 
-A step of a transfer is what it does to the outside world: a file that is made, renamed or removed, or a call to S3
-that is no mere look.
+A step of a transfer is what it does to the file system: a file that is made, renamed or removed.
 """
 
 from __future__ import annotations
@@ -17,20 +16,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 STEPS = ("os.rename", "os.remove")
 PRELOADED = (
-    "aiobotocore.session",
-    "airflow.providers.amazon.aws.fs.s3",
     "airflow.providers.amazon.aws.hooks.s3",
     "airflow_provider_mendix.archive.writer",
-    "airflow_provider_mendix.archive.stores.fast_s3",
+    "airflow_provider_mendix.archive.stores.selection",
+    "airflow_provider_mendix.archive.stores.s3",
+    "boto3.s3.transfer",
+    "obstore.auth.boto3",
     "airflow_provider_mendix.transfers.mendix_to_object_storage",
     "obstore.store",
     "requests",
-    "s3fs",
 )
 
 
@@ -105,25 +103,10 @@ def transfer(order: dict[str, Any], steps: int) -> None:
             step()
 
     sys.addaudithook(audit)
-    if order["operator"]["destination"].startswith("s3:"):
-        count_calls_to_s3(step)
     ti = SimpleNamespace(dag_id="release", run_id="run", task_id="archive", map_index=-1, try_number=1)
     MendixToObjectStorageOperator(task_id="archive", **order["operator"]).execute({"ti": ti})
     os.write(steps, str(count).encode())
     os._exit(0)
-
-
-def count_calls_to_s3(step: Callable[[], None]) -> None:
-    from aiobotocore.client import AioBaseClient
-
-    call = AioBaseClient._make_api_call
-
-    async def counted(self: Any, operation: str, parameters: Any) -> Any:
-        if not operation.startswith(("Head", "List", "Get")):
-            step()
-        return await call(self, operation, parameters)
-
-    AioBaseClient._make_api_call = counted
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.simulator.apis.files import mda
+from airflow_provider_mendix.simulator.state.package_file import mda
 
 from .conftest import SIZE, transfer
+from .hosts import cut
 
 OLD = b"the release of last week"
 
@@ -67,7 +69,7 @@ class TestAnotherObject:
         assert place.is_archived(platform, package_id)
 
     def test_another_package_is_known_by_its_manifest(self, archived, place, platform, context):
-        other = platform.add_package("shop", version="2.5.5", revision="aaaa1111")
+        other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
         with pytest.raises(AirflowFailException, match=f"it is package {archived['package_id']} of app shop"):
             transfer(other, place).execute(context)
         transfer(other, place, if_object_exists="replace").execute(context)
@@ -141,7 +143,7 @@ class TestUnfinishedManifest:
 
     def test_of_another_package_it_is_another_object(self, archived, place, platform, context):
         place.put_manifest(pending(place))
-        other = platform.add_package("shop", version="2.5.5", revision="aaaa1111")
+        other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
         with pytest.raises(AirflowFailException, match="by its manifest it is package"):
             transfer(other, place).execute(context)
 
@@ -157,3 +159,21 @@ def test_a_choice_that_there_is_not_is_refused_before_any_request(
 
 def test_the_result_is_small_and_plain(archived):
     assert len(json.dumps(archived)) < 1000
+
+
+def test_another_try_that_is_faster_is_no_failure(package_id, place, platform, host, context):
+    """Two workers bring the same package; the slow one finds its upload swept away, and the object there."""
+    done = []
+    faster = {**context, "ti": replace(context["ti"], try_number=2)}
+
+    def overtaken(reply):
+        if not done:
+            done.append(True)
+            done.append(transfer(package_id, place).execute(faster))
+        return reply
+
+    host.then(cut(SIZE - 10), overtaken)
+    result = transfer(package_id, place).execute(context)
+    assert done[1]["stored"] is True
+    assert result["sha256"] == platform.packages.sha256(package_id)
+    assert place.is_archived(platform, package_id)

@@ -55,7 +55,7 @@ def test_a_wrong_announced_length_is_not_believed(change, package_id, place, hos
 
 @pytest.mark.parametrize("header", CHECKSUMS)
 def test_a_flipped_bit_is_found_by_any_checksum_of_the_host(header, package_id, place, platform, host, context):
-    right = CHECKSUMS[header](platform.content(package_id))
+    right = CHECKSUMS[header](platform.packages.content(package_id))
     host.always(both(with_body(flipped), with_headers(**{header.replace("-", "_"): right})))
     with pytest.raises(DamagedFileError, match=rf"\({header.lower()}\)"):
         transfer(package_id, place).execute(context)
@@ -64,7 +64,7 @@ def test_a_flipped_bit_is_found_by_any_checksum_of_the_host(header, package_id, 
 
 @pytest.mark.parametrize("header", CHECKSUMS)
 def test_a_right_checksum_is_written_down(header, package_id, local, platform, host, context):
-    right = CHECKSUMS[header](platform.content(package_id))
+    right = CHECKSUMS[header](platform.packages.content(package_id))
     host.always(with_headers(**{header.replace("-", "_"): right}))
     transfer(package_id, local()).execute(context)
     assert local().manifest()["verification"]["checksums"] == [header.lower()]
@@ -76,7 +76,7 @@ def test_a_checksum_that_comes_with_a_part_is_read_for_what_it_is(
 ):
     """Two of the headers are about the whole file wherever they are, the others about the part."""
     is_of_whole = header in ("Digest", "Repr-Digest")
-    content = platform.content(package_id)
+    content = platform.packages.content(package_id)
     right = CHECKSUMS[header](content if is_of_whole else content[1000:])
     host.then(cut(1000), with_headers(**{header.replace("-", "_"): right}))
     transfer(package_id, local()).execute(context)

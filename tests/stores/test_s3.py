@@ -7,10 +7,8 @@ import os
 
 import pytest
 
-from ..archive.conftest import forget_connections, transfer
+from ..archive.conftest import MIB, forget_connections, transfer
 from ..archive.test_again import *  # noqa: F403
-from ..archive.test_fast_s3 import *  # noqa: F403
-from ..archive.test_store_fails import *  # noqa: F403
 from ..archive.test_whole import *  # noqa: F403
 
 
@@ -21,7 +19,11 @@ def places(request):
 
 
 @pytest.mark.parametrize("call", ["UploadPart", "PutObject"])
-def test_a_bit_that_flips_on_the_way_to_the_store_is_refused(call, package_id, places, wire, connect, context):
+def test_a_bit_that_flips_on_the_way_to_the_store_is_refused(
+    call, platform, server, places, wire, connect, context
+):
+    platform.packages.default_size = 9 * MIB
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
     connect(endpoint_url=f"http://127.0.0.1:{wire.port}")
     wire.before = lambda name, _: "flip" if name == call else None
     with pytest.raises(OSError):  # noqa: PT011 -- each library has its own words
