@@ -321,7 +321,7 @@ class TestParallelBuilds:
         ({"revision": "0"}, "neither an SVN revision number (1 or more) nor"),
         ({"revision": "HEAD"}, "Names such as HEAD are not accepted"),
         ({"bump": None, "version": "1.2.3.4"}, "has four parts"),
-        ({"branch": "main~1"}, "cannot be a branch"),
+        ({"branch": "main~1"}, "is not a branch"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_no_request(mendix, context, values, says):

@@ -182,7 +182,7 @@ class TestTransport:
             ("INVALID_RUNTIME_VERSION", TransportRefusedError, "Mendix version that the package was built with"),
             ("NO_ACCESS", ForbiddenError, "API Rights"),
             ("TRANSPORT_NOT_ALLOWED", TransportRefusedError, "Transport Rights"),
-            ("APP_IS_RUNNING", TransportRefusedError, "stop it first"),
+            ("APP_IS_RUNNING", TransportRefusedError, "stop it before the transport"),
             ("NOT_ALLOWED", TransportRefusedError, "build or upload it again"),
             ("PACKAGE_PARSE_FAILED", TransportRefusedError, "build or upload it again"),
         ],
@@ -211,7 +211,7 @@ class TestTransport:
     def test_a_running_app_is_refused_where_mendix_refuses_it(self, platform, context, package):
         platform.cloud.options = Options(transport_while_running=False)
         put(platform, running=True)
-        with pytest.raises(AirflowFailException, match="APP_IS_RUNNING.*stop it first"):
+        with pytest.raises(AirflowFailException, match="APP_IS_RUNNING.*stop it before the transport"):
             run_task(transport(package), context)
 
     def test_without_transport_rights_it_is_refused(self, platform, context, package):
@@ -296,7 +296,7 @@ class TestTransport:
 
 START_CODES = {
     "NO_PACKAGE": "transport one first",
-    "ALREADY_LOCKED": "wait for it",
+    "ALREADY_LOCKED": "wait until it has ended",
     "DB_SYNC_FAILED": "restore the snapshot",
     "INVALID_DB_STRUCTURE": "auto_sync_db=True",
     "MISSING_CONSTANT": "A constant of the model has no value",

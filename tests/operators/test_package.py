@@ -236,7 +236,7 @@ def test_an_app_that_is_not_there_is_told(platform, context):
         ({"app_id": "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"}, "is a UUID"),
         ({"revision": 0}, "neither an SVN revision number"),
         ({"revision": "HEAD"}, "HEAD are not accepted"),
-        ({"branch": "branches/"}, "cannot be a branch"),
+        ({"branch": "branches/"}, "is not a branch"),
         ({"branch": ""}, "branch is empty"),
     ],
 )

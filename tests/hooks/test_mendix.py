@@ -30,7 +30,7 @@ from airflow_provider_mendix.simulator import inprocess
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.wire import Reply, json_reply
 
-from .conftest import KEY, TOKEN, USER, set_connection, use_token
+from ..conftest import KEY, TOKEN, USER, set_connection, use_token
 
 UNAVAILABLE = Reply(503)
 REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"

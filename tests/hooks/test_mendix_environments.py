@@ -16,7 +16,7 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 
-from .deploying import posts, put
+from ..deploying import posts, put
 
 
 @pytest.fixture

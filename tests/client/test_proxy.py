@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from conftest import Send
 
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.exceptions import DownloadError, MendixConnectionError
+
+from ..wire import Send
 
 LIST = build.list_packages("calc")
 FILE = b"PK\x03\x04" + bytes(range(256)) * 9000

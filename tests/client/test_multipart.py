@@ -138,7 +138,7 @@ def test_refused(account, wire, status, body, kind, doubt):
 def test_a_file_that_is_too_big_is_called_so(account, wire):
     wire.answer(b"", 413)
 
-    with pytest.raises(MendixResponseError, match=r"HTTP 413\. The file is too big: .* no more than 1 GB"):
+    with pytest.raises(MendixResponseError, match=r"HTTP 413\. The file is too big: .* limit of 1 GB"):
         upload(account, form())
 
 
