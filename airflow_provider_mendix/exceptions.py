@@ -251,7 +251,7 @@ class EnvironmentNotFoundError(NotFoundError):
     """No such environment of the app."""
 
     final = True
-    advice = "Give the environment's name exactly as Mendix spells it; upper and lower case count."
+    advice = "Use the environment's name exactly as Mendix spells it; upper and lower case count."
 
 
 class StartJobNotFoundError(NotFoundError):

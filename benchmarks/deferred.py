@@ -1,8 +1,8 @@
-"""Many deferred waits on real Airflow: all its processes, and a Mendix on loopback.
+"""Many deferred waits on real Airflow: all its processes, and a simulated Mendix on loopback.
 
     python -m benchmarks.deferred --waits 500
 
-Every build goes on until all waits are deferred, and for a while after that; then all end at once.
+Every build continues until all waits are deferred, and for a while after that; then all end at once.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from pathlib import Path
 
 import psutil
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome
 from tests.airflow_stack.stack import AirflowStack
 
 APPS = 25
 IDLE = 60.0
 INTERVAL = 10.0
-PATIENCE = 3600.0
+MAX_WAIT = 3600.0
 DAG_FILE = Path(__file__).parent / "dags" / "many_waits.py"
 
 
 class States:
-    """How many tasks are in which state, and for how many seconds each state was held, over all tasks."""
+    """How many tasks are in each state, and how many seconds all tasks together spent in it."""
 
     def __init__(self, airflow: AirflowStack) -> None:
         self.airflow = airflow
         self.held = dict.fromkeys(("running", "queued", "deferred"), 0.0)
-        self._looked_at = time.monotonic()
+        self._updated_at = time.monotonic()
 
-    def look(self) -> dict[str, int]:
+    def update(self) -> dict[str, int]:
         counts = {state: self._count(state) for state in (*self.held, "success", "failed")}
         now = time.monotonic()
         for state in self.held:
-            self.held[state] += counts[state] * (now - self._looked_at)
-        self._looked_at = now
+            self.held[state] += counts[state] * (now - self._updated_at)
+        self._updated_at = now
         return counts
 
     def until(self, state: str, number: int) -> float:
-        """Wait until so many are in a state, and give the seconds that it took."""
+        """Wait until this many tasks are in a state, and return the seconds that it took."""
         began = time.monotonic()
-        while (counts := self.look())[state] < number:
-            if counts["failed"] or time.monotonic() - began > PATIENCE:
+        while (counts := self.update())[state] < number:
+            if counts["failed"] or time.monotonic() - began > MAX_WAIT:
                 raise SystemExit(f"Waited for {number} to be in state {state}: {counts}")
             time.sleep(0.5)
         return time.monotonic() - began
@@ -64,14 +64,14 @@ def main() -> int:
     parser.add_argument("--waits", type=int, default=500)
     waits = parser.parse_args().waits
     platform = Platform()
-    platform.add_account("bench", "key-of-bench")
+    platform.permissions.add_account("bench", "key-of-bench")
     packages = []
     for number in range(waits):
         app_id = f"app-{number % APPS}"
         if app_id not in platform.apps:
             platform.add_app(app_id)
-        package_id = platform.add_package(app_id, version="1.0.0", revision="0badc0de")
-        platform.packages[package_id].steps = Ending.STUCK_BUILDING.steps(platform.timeline)
+        package_id = platform.packages.add(app_id, version="1.0.0", revision="0badc0de")
+        platform.packages[package_id].steps = BuildOutcome.STUCK_BUILDING.steps(platform.packages.timeline)
         packages.append({"app_id": app_id, "package_id": package_id})
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Server(platform) as server:
         airflow = AirflowStack(Path(folder) / "airflow", [DAG_FILE])
@@ -95,12 +95,12 @@ def main() -> int:
             grown = memory(triggerer) - empty
             for package in platform.packages.values():
                 package.steps = [(SUCCEEDED, math.inf)]
-            states.look()
+            states.update()
             ending = states.until("success", waits + 1)
         finally:
             airflow.stop()
     held = states.held["running"]
-    print(f"{waits} waits over {APPS} apps, a look every {INTERVAL:.0f} s, LocalExecutor with 4 slots:")
+    print(f"{waits} waits over {APPS} apps, a poll every {INTERVAL:.0f} s, LocalExecutor with 4 slots:")
     print(f"- all deferred after {deferring:.0f} s, and all succeeded {ending:.0f} s after their packages")
     print(
         f"- worker-slot seconds: {held:.0f}, {held / waits:.2f} a wait ({slots_to_defer / waits:.2f} to defer it)"

@@ -1,8 +1,8 @@
-"""What parsing a DAG costs that imports a provider's operators, on top of Airflow itself: ours and others'.
+"""The cost of parsing a DAG that imports a provider's operators, on top of Airflow itself: ours and others'.
 
     python -m benchmarks.parsing
 
-Each import in a process of its own; medians of several, the ways in turn.
+Each import runs in a new process, in turn; the table has medians of several runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ print("measured", json.dumps([len(set(sys.modules) - before), 1000 * seconds, 10
 
 
 def measured(modules: tuple[str, ...], home: str) -> tuple[int, float, float]:
-    """Import modules: how many came along, and how many milliseconds and CPU milliseconds that took."""
+    """Import modules, and return how many were loaded, the milliseconds and the CPU milliseconds."""
     environment = {**os.environ, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     command = [sys.executable, "-c", MEASURE, *modules]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -63,7 +63,7 @@ def main() -> None:
     seen: dict[str, list[tuple[int, float, float]]] = {name: [] for name in imports}
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         for modules in imports.values():
-            measured(modules, home)  # so that all of it is compiled
+            measured(modules, home)  # compiles the modules
         for _ in range(asked.repetitions):
             for name, modules in imports.items():
                 seen[name].append(measured(modules, home))

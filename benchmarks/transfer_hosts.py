@@ -106,8 +106,8 @@ def serve(file: Path) -> None:
     import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+    from airflow_provider_mendix.simulator.platform import Platform
     from airflow_provider_mendix.simulator.server import Server
-    from airflow_provider_mendix.simulator.state.platform import Platform
 
     size = file.stat().st_size
 
@@ -129,13 +129,13 @@ def serve(file: Path) -> None:
     host = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=host.serve_forever, daemon=True).start()
     platform = Platform()
-    platform.add_account("bench", PASSWORD)
+    platform.permissions.add_account("bench", PASSWORD)
     platform.add_app("shop")
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
     platform.packages[package_id].size = size
     with Server(platform) as server:
-        platform.files_url = f"http://127.0.0.1:{host.server_port}"
-        url = f"{platform.files_url}/file"
+        platform.cloud.files_url = f"http://127.0.0.1:{host.server_port}"
+        url = f"{platform.cloud.files_url}/file"
         print(json.dumps({"api": server.api_url, "url": url, "package_id": package_id}), flush=True)
         sys.stdin.read()
 

@@ -1,7 +1,7 @@
-"""A server in a process of its own that answers polls as Mendix, Databricks, dbt Cloud and Airbyte do, over TLS.
+"""A server process that responds to polls as Mendix, Databricks, dbt Cloud and Airbyte do, over TLS.
 
-It answers the JSON of the simulator, but from bytes that it has prepared: the simulator makes each list anew,
-which takes longer than what is to be measured. Reads commands from standard input, a JSON value a line.
+Its responses have the JSON of the simulator, but from prepared bytes: the simulator builds each list anew, which
+takes longer than what is measured. It reads commands from standard input, one JSON value a line.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Mendix:
         ]
 
     def shown(self, number: int, status: str) -> bytes:
-        """One package, with as many bytes as the simulator's."""
+        """Return one package, with as many bytes as the simulator's."""
         package = {
             "PackageId": package_id(number),
             "Name": "main-2.5.4.9f3ab2c1.mda",
@@ -70,15 +70,15 @@ class Mendix:
         return self.bodies[number][time.time() >= self.began + self.scenario.done_after(number)]
 
     def answer(self, path: str) -> bytes:
-        """Answer a call for one package, or for the list of an app."""
+        """Return the response for one package, or for the list of an app."""
         _, _, _, _, app, _, *rest = path.split("/")
         if rest:
             return self.package(int(rest[0][-12:]))
         return b"[" + b",".join(map(self.package, self.waited[app])) + self.others[app] + b"]"
 
 
-class StreamDigest:
-    """What has been asked so far."""
+class Recorder:
+    """The connections and requests so far."""
 
     def __init__(self) -> None:
         self.mendix: Mendix | None = None
@@ -98,15 +98,15 @@ class StreamDigest:
 
 
 FIXED = {name: json.dumps(body).encode() for name, body in RUNNING.items()}
-tally = StreamDigest()
+recorder = Recorder()
 
 
 class Connection(asyncio.Protocol):
-    """As much HTTP as a poll needs: requests that come whole, and keep-alive."""
+    """As much HTTP as a poll needs: complete requests, and keep-alive."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport, self.received = transport, b""
-        tally.connections += 1
+        recorder.connections += 1
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             if len(rest) < body:
                 return
             self.received = rest[body:]
-            answer = tally.answer(head.split(b" ", 2)[1].decode().partition("?")[0])
+            answer = recorder.answer(head.split(b" ", 2)[1].decode().partition("?")[0])
             self.transport.write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
                 % (len(answer), answer)
@@ -137,10 +137,10 @@ async def main(certificate: str, core: str) -> None:
     while line := await reader.readline():
         command = json.loads(line)
         if command == "report":
-            print(json.dumps(tally.report()), flush=True)
+            print(json.dumps(recorder.report()), flush=True)
             continue
-        tally.__init__()  # type: ignore[misc]
-        tally.mendix = Mendix(msgspec.convert(command["scenario"], Scenario), command["began"])
+        recorder.__init__()  # type: ignore[misc]
+        recorder.mendix = Mendix(msgspec.convert(command["scenario"], Scenario), command["began"])
         print(json.dumps("ready"), flush=True)
 
 

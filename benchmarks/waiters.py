@@ -1,6 +1,6 @@
-"""A process in which many triggers wait, as in a triggerer, and what that costs.
+"""A process in which many triggers wait, as in a triggerer, and the cost of that.
 
-What is not measured, because it is the same for all: what Airflow's own triggerer does for each trigger.
+It leaves out the work of Airflow's own triggerer for each trigger, which is the same for all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 import msgspec
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_mendix.waits.package import PackageWait
+from airflow_provider_mendix.waits.poll_state import PollState
 from benchmarks.scenario import Scenario, package_id
 
 CONN_ID = "bench"
@@ -27,18 +29,13 @@ FOR_EVER = 7 * 24 * 3600.0
 
 
 def mendix(scenario: Scenario, number: int) -> BaseTrigger:
-    """One of ours, taken over from another triggerer, so that it does not know when it has looked last."""
+    """Return one of ours, as another triggerer takes it over: its next poll is overdue."""
     trigger: type[BaseTrigger] = importlib.import_module("airflow_provider_mendix.triggers.wait").MendixWaitTrigger
-    now = time.time()
-    return trigger(
-        mendix_conn_id=CONN_ID,
-        wait={"type": "PackageWait", "app_id": scenario.app(number), "package_id": package_id(number)},
-        deadline=now + FOR_EVER,
-        state="Building",
-        changed_at=now,
-        look_at=now - 60,
-        poll_interval=scenario.interval,
+    wait = PackageWait(scenario.app(number), package_id(number))
+    state = PollState.begin(
+        time.time() - 60, poll_interval=scenario.interval, timeout=FOR_EVER, outage_tolerance=None
     )
+    return trigger(mendix_conn_id=CONN_ID, wait=wait.to_json(), poll_state=state.to_json())
 
 
 def databricks(scenario: Scenario, number: int) -> BaseTrigger:
@@ -65,7 +62,7 @@ KINDS: dict[str, Callable[[Scenario, int], BaseTrigger]] = {
 
 
 def connection(kind: str, port: int, ca: str) -> dict[str, Any]:
-    """The Airflow connection for a kind of trigger."""
+    """Return the Airflow connection for a kind of trigger."""
     return {
         "mendix": {
             "conn_type": "mendix",
@@ -81,7 +78,7 @@ def connection(kind: str, port: int, ca: str) -> dict[str, Any]:
 
 
 class Lag:
-    """How late the event loop is with what is due."""
+    """How late the event loop runs what is due."""
 
     def __init__(self) -> None:
         self.seen: list[float] = []
@@ -98,7 +95,7 @@ class Lag:
 
 
 async def wait(kind: str, scenario: Scenario) -> dict[str, Any]:
-    """Let the triggers of a scenario wait for as long as it lasts."""
+    """Let the triggers of a scenario wait for its duration."""
     ended: list[tuple[int, float, Any]] = []
 
     async def follow(number: int, trigger: BaseTrigger) -> None:
@@ -127,7 +124,7 @@ async def wait(kind: str, scenario: Scenario) -> dict[str, Any]:
 
 
 def log_as_a_triggerer_does() -> None:
-    """JSON lines to somebody else, who is not there."""
+    """Write JSON lines, to the null device instead of a supervisor."""
     from airflow.sdk.log import configure_logging, reset_logging
 
     reset_logging()
@@ -159,7 +156,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     log_as_a_triggerer_does()
-    KINDS[kind](scenario, 0)  # loads what it needs
+    KINDS[kind](scenario, 0)  # loads its modules
     for module in ("airflow_provider_mendix.polling.poller", "aiohttp"):
         if kind == "mendix":
             importlib.import_module(module)

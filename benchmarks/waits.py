@@ -1,11 +1,11 @@
-"""What it costs a triggerer to wait: ours and others' triggers, side by side, in one run on one machine.
+"""The cost of waiting in a triggerer: ours and others' triggers, side by side, in one run on one machine.
 
-    make bench                            everything, with an environment of its own in .bench/venv
+    make bench                            everything, in a separate environment in .bench/venv
     python -m benchmarks.waits --only ours        without the others
     python -m benchmarks.waits --small            a few waits, as the tests run it
 
-A server in a process of its own, pinned to another core, answers over TLS. Exit code 0 only if every wait did what
-it should.
+A server in a separate process, pinned to another core, responds over TLS. The exit code is 0 only if every wait
+behaved as expected.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ OURS = {
     "1 000 waits, 50 apps with 200 packages": Scenario(waits=1000, apps=50, packages=200),
     "1 000 waits, 50 apps with 2 000 packages": Scenario(waits=1000, apps=50, packages=2000),
     "1 000 waits, 1 000 apps": Scenario(waits=1000, apps=1000),
-    "1 000 waits, 50 apps, ceiling 60 a minute": Scenario(waits=1000, apps=50, ceiling=60, rounds=14),
-    "nothing: the measuring itself": Scenario(waits=0, apps=1),
+    "1 000 waits, 50 apps, rate limit 60 a minute": Scenario(waits=1000, apps=50, rate_limit=60, rounds=14),
+    "no waits: the measurement itself": Scenario(waits=0, apps=1),
     "10 000 waits that end, 200 apps": Scenario(waits=10_000, apps=200, packages=50, ends=True, rounds=8),
     **{
         f"{waits} waits, 20 to an app": Scenario(waits=waits, apps=waits // 20)
@@ -60,9 +60,9 @@ SMALL = {
 
 
 class Machine:
-    """The two processes, and what they are given.
+    """The server process, and the processes that wait.
 
-    :ivar server: answers.
+    :ivar server: responds to polls.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,14 +80,14 @@ class Machine:
         self.port = self._heard(self.server)
 
     def measure(self, kind: str, scenario: Scenario) -> dict[str, Any]:
-        """Run a scenario, and give what both sides have seen."""
+        """Run a scenario and return the measurements of both sides."""
         conn = json.dumps(connection(kind, self.port, str(self.ca)))
         environment = {
             **os.environ,
             f"AIRFLOW_CONN_{CONN_ID.upper()}": conn,
             "AIRFLOW_HOME": str(self.folder),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__MENDIX__REQUESTS_PER_MINUTE": str(scenario.ceiling),
+            "AIRFLOW__MENDIX__REQUESTS_PER_MINUTE": str(scenario.rate_limit),
             "SSL_CERT_FILE": str(self.ca),
             "REQUESTS_CA_BUNDLE": str(self.ca),
         }
@@ -123,17 +123,17 @@ class Machine:
         process.stdin.flush()
 
     def _heard(self, process: subprocess.Popen[str]) -> Any:
-        """Libraries may print lines of their own first."""
+        """Return the next JSON line; libraries may print other lines first."""
         assert process.stdout
         for line in process.stdout:
             with contextlib.suppress(json.JSONDecodeError):
                 return json.loads(line)
-        raise RuntimeError("A process of the benchmark has ended before its time.")
+        raise RuntimeError("A process of the benchmark ended too early.")
 
 
 @contextlib.contextmanager
 def machine() -> Iterator[Machine]:
-    """Start the server, and stop it."""
+    """Start the server and stop it afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = Machine(Path(folder))
         try:
@@ -143,7 +143,7 @@ def machine() -> Iterator[Machine]:
 
 
 def row(scenario: Scenario, seen: dict[str, Any]) -> dict[str, float]:
-    """Bring what was seen into the columns of the table."""
+    """Return the columns of the table."""
     rounds = scenario.rounds
     return {
         "cpu": seen["cpu"],
@@ -156,12 +156,12 @@ def row(scenario: Scenario, seen: dict[str, Any]) -> dict[str, float]:
 
 
 def check(name: str, scenario: Scenario, seen: dict[str, Any], notes: list[str]) -> list[str]:
-    """Say what was not as it should be, and note what is not in the table."""
+    """Return what is wrong, and add notes on what the table leaves out."""
     wrong = [f"{name}: {len(seen['bad'])} waits went wrong: {seen['bad'][0]}"] if seen["bad"] else []
-    if scenario.ceiling:
+    if scenario.rate_limit:
         times = seen["requests"]
         most = max(sum(at <= other < at + 60 for other in times) for at in times)
-        if most > scenario.ceiling:
+        if most > scenario.rate_limit:
             wrong.append(f"{name}: {most} requests in one minute")
     if scenario.ends:
         numbers = [number for number, _ in seen["ended"]]
@@ -180,7 +180,7 @@ def check(name: str, scenario: Scenario, seen: dict[str, Any], notes: list[str])
 
 
 def shown(name: str, values: dict[str, float], base: dict[str, float] | None = None) -> str:
-    """Make a line of the table, with ratios to our first one."""
+    """Return a line of the table, with ratios to our first one."""
 
     def cell(key: str, form: str) -> str:
         ratio = f" ({values[key] / base[key]:.1f}x)" if base and base[key] else ""
@@ -192,16 +192,16 @@ def shown(name: str, values: dict[str, float], base: dict[str, float] | None = N
 
 
 def draw(file: Path, curve: list[tuple[Scenario, dict[str, float]]], idle: float) -> None:
-    """Draw what a wait costs, by how many there are.
+    """Draw the cost of a wait by the number of waits.
 
-    :param idle: CPU seconds that the measuring itself takes.
+    :param idle: CPU seconds of the measurement itself.
     """
     from matplotlib import pyplot
 
     waits = [scenario.waits for scenario, _ in curve]
-    looks = [1e6 * (values["cpu"] - idle) / scenario.waits / scenario.rounds for scenario, values in curve]
+    polls = [1e6 * (values["cpu"] - idle) / scenario.waits / scenario.rounds for scenario, values in curve]
     figure, plots = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    shown = (("CPU µs per look", looks), ("KiB per wait", [values["memory"] for _, values in curve]))
+    shown = (("CPU µs per poll", polls), ("KiB per wait", [values["memory"] for _, values in curve]))
     for plot, (label, numbers) in zip(plots, shown, strict=True):
         plot.plot(waits, numbers, marker="o")
         plot.set(xscale="log", xlabel="waits in one process, 20 to an app", ylabel=label, ylim=(0, None))
@@ -215,8 +215,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", choices=("ours", "peers"))
-    parser.add_argument("--waits", type=int, default=1000, help="of each of the others")
-    parser.add_argument("--draw", type=Path, metavar="SVG", help="draw the cost of a wait by how many there are")
+    parser.add_argument("--waits", type=int, default=1000, help="number of waits of each other provider")
+    parser.add_argument("--draw", type=Path, metavar="SVG", help="draw the cost of a wait by the number of waits")
     asked = parser.parse_args()
     ours = SMALL if asked.small else OURS
     if asked.only == "peers":
@@ -246,7 +246,7 @@ def main() -> int:
                 curve.append((scenario, values))
     if asked.draw:
         draw(asked.draw, sorted(curve, key=lambda point: point[0].waits), idle)
-    print("\n".join(["", *notes, *(wrong or ["Every wait did what it should."])]))
+    print("\n".join(["", *notes, *(wrong or ["Every wait behaved as expected."])]))
     return 1 if wrong else 0
 
 

@@ -17,9 +17,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"
@@ -73,13 +73,13 @@ def main() -> int:
 def simulated(*, fails: bool) -> int:
     """Release an app of the simulator, which is told how the build ends."""
     platform = Platform()
-    platform.add_account("demo@example.com", "demo-key-not-a-secret")
-    platform.add_personal_access_token("demo-token-not-a-secret")
+    platform.permissions.add_account("demo@example.com", "demo-key-not-a-secret")
+    platform.permissions.add_personal_access_token("demo-token-not-a-secret")
     platform.add_app("shop", name="Web Shop")
-    revision = platform.push("shop", message="Let the till round correctly", author="ana@example.com")
-    old = platform.add_package("shop", version="2.5.3", revision="0badc0de")
-    platform.timeline = Timeline.of(seconds=18)
-    platform.ending = Ending.FAILS_WHILE_BUILDING if fails else Ending.SUCCEEDS
+    revision = platform.repositories.push("shop", message="Let the till round correctly", author="ana@example.com")
+    old = platform.packages.add("shop", version="2.5.3", revision="0badc0de")
+    platform.packages.timeline = Timeline.of(seconds=18)
+    platform.packages.outcome = BuildOutcome.FAILS_WHILE_BUILDING if fails else BuildOutcome.SUCCEEDS
     with Server(platform) as server:
         say(f"A simulated Mendix Cloud listens on {server.api_url}: app 'shop' with one old package, {old}.")
         if fails:
@@ -105,7 +105,7 @@ def simulated(*, fails: bool) -> int:
             )
         )
         package_id = archived["package_id"]
-        content = platform.content(package_id)
+        content = platform.packages.content(package_id)
         recorded = (str(len(content)), hashlib.sha256(content).hexdigest())
         left = list(platform.packages)
     say("")

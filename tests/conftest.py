@@ -25,9 +25,9 @@ from airflow.sdk.bases.sensor import AirflowRescheduleException
 
 from airflow_provider_mendix.clock import ManualClock, use_clock
 from airflow_provider_mendix.sensors.base import MendixSensor
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
 
 USER = "ana@example.com"
 KEY = "key-of-ana-0123456789"
@@ -45,10 +45,10 @@ def clock() -> Iterator[ManualClock]:
 def platform(clock: ManualClock) -> Platform:
     """A Mendix with one user, and one app whose builds take 90 seconds."""
     platform = Platform(clock)
-    platform.add_account(USER, KEY)
-    platform.add_personal_access_token(TOKEN)
+    platform.permissions.add_account(USER, KEY)
+    platform.permissions.add_personal_access_token(TOKEN)
     platform.add_app("shop")
-    platform.timeline = Timeline(queued=20, building=60, uploading=10)
+    platform.packages.timeline = Timeline(queued=20, building=60, uploading=10)
     return platform
 
 

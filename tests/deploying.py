@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mendix.client.requests_client import MendixClient
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.platform import Platform
 
 MODES = [
     pytest.param({"wait_for_completion": False}, id="fire-and-forget"),
@@ -23,8 +23,8 @@ class KilledError(BaseException):
 
 def put(platform: Platform, mode: str = "Test", version: str | None = "1.0.0", **more: Any) -> str | None:
     """Put a package on an environment; none without a version."""
-    package_id = None if version is None else platform.add_package("shop", version=version, revision="9f3ab2c1")
-    platform.add_environment("shop", mode, package_id=package_id, **more)
+    package_id = None if version is None else platform.packages.add("shop", version=version, revision="9f3ab2c1")
+    platform.environments.add("shop", mode, package_id=package_id, **more)
     return package_id
 
 

@@ -15,16 +15,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
+import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.wire import Reply, Request
 
 PIECE = 16
 WHERE_SECRETS_BELONG = {("connection", "password"), ("connection", "extra")}
 _DEEPEST = 4
+_LINK = re.compile(rb"/packages/[^/]+\.mda\?expires=\d+&signature=([0-9a-f]{64})")
 _WORDS = re.compile(rb"[0-9A-Za-z+/_=-]{%d,}" % PIECE)
 _FERNET = re.compile(rb"gAAAA[0-9A-Za-z_-]{90,}={0,2}")
 
@@ -46,11 +49,16 @@ class RememberingPlatform(Platform):
         super().__init__(options=options)
         self._signatures: set[str] = set()
 
-    def link(self, package_id: str) -> str:
-        """Make a link, and keep its signature."""
-        link = super().link(package_id)
-        self._signatures.update(parse_qs(urlsplit(link).query)["signature"])
-        return f"{link}&by=%7e%2fana"
+    def handle(self, request: Request) -> Reply:
+        """Handle a request, keep the signatures of the links in the reply, and spell these otherwise."""
+        reply = super().handle(request)
+        location = reply.headers.get("Location", "").encode()
+        headers = {**reply.headers, "Location": self._spell(location).decode()} if location else reply.headers
+        return msgspec.structs.replace(reply, headers=headers, body=self._spell(reply.body))
+
+    def _spell(self, text: bytes) -> bytes:
+        self._signatures.update(found[1].decode() for found in _LINK.finditer(text))
+        return _LINK.sub(rb"\g<0>&by=%7e%2fana", text)
 
     @property
     def signatures(self) -> list[Secret]:

@@ -1,4 +1,4 @@
-"""The benchmark still runs, in a small form."""
+"""The benchmark of waiting runs, in a small form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="only in the repository")
-def test_a_few_waits_do_what_they_should():
+def test_a_few_waits_behave_as_expected():
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.waits", "--small"],
         cwd=ROOT,
@@ -24,7 +24,7 @@ def test_a_few_waits_do_what_they_should():
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "Every wait did what it should." in ran.stdout
+    assert "Every wait behaved as expected." in ran.stdout
     row = next(line for line in ran.stdout.splitlines() if line.startswith("| 40 waits, 4 apps"))
     requests = float(row.split("|")[4])
     assert requests <= 8

@@ -9,8 +9,7 @@ import re
 import pytest
 
 from airflow_provider_mendix import exceptions as errors
-from airflow_provider_mendix.api.refusals import error_of
-from airflow_provider_mendix.api.response import Response
+from airflow_provider_mendix.api.response import Response, error_of
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     MendixError,
@@ -84,7 +83,7 @@ def test_round_trip(kind):
     back = error_from_json(json.loads(json.dumps(error.to_json())))
 
     assert type(back) is kind
-    assert str(back) == "what to do"
+    assert str(back) == "what happened; what to do"
     assert (back.status, back.code, back.retry_after, back.outcome_unknown) == (500, "BUILD_FAILED", 1.5, True)
 
 

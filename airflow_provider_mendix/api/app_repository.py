@@ -1,19 +1,21 @@
 """Mendix App Repository API: the repository of an app, its branches and their commits.
 
-Here an app is known by its project's UUID, which Mendix calls App ID, and a personal access token is wanted.
+It knows an app by its project's UUID, which Mendix calls App ID, and requires a personal access token.
 
 Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
+from airflow_provider_mendix.exceptions import MalformedResponseError
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ class Repository(msgspec.Struct, frozen=True, rename="camel"):
     """The repository of an app.
 
     :param app_id: UUID of the project.
-    :param type: ``svn`` or ``git``; others may come.
+    :param type: ``svn`` or ``git``.
     """
 
     app_id: str
@@ -49,14 +51,14 @@ class Repository(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Author(msgspec.Struct, frozen=True):
-    """Who made a commit. With SVN, the name is the e-mail address."""
+    """The author of a commit. With SVN, the name is the e-mail address."""
 
     name: str | None = None
     email: str | None = None
 
 
 class Story(msgspec.Struct, frozen=True):
-    """A user story that a commit is about."""
+    """A user story that a commit belongs to."""
 
     id: str
 
@@ -84,7 +86,7 @@ class Branch(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Cursors(msgspec.Struct, frozen=True):
-    """Where the other pages are; there is no ``next`` on the last one."""
+    """The cursors of the other pages; the last page has no ``next``."""
 
     first: str | None = None
     prev: str | None = None
@@ -118,17 +120,17 @@ LIST_COMMITS = Endpoint[Page[Commit]](
 
 
 def get_repository(project_id: str) -> Call[Repository]:
-    """What kind of repository an app has, and where."""
+    """Return the call for the type and the URL of an app's repository."""
     return GET_REPOSITORY.call({"project_id": inputs.project_id(project_id)})
 
 
 def list_branches(project_id: str, *, cursor: str | None = None, limit: int = MAX_PAGE_SIZE) -> Call[Page[Branch]]:
-    """One page of the branches."""
+    """Return the call for one page of the branches."""
     return LIST_BRANCHES.call({"project_id": inputs.project_id(project_id)}, query=_page(cursor, limit))
 
 
 def get_branch(project_id: str, branch: str) -> Call[Branch]:
-    """One branch.
+    """Return the call for one branch.
 
     :param branch: as the repository spells it; see :func:`airflow_provider_mendix.api.inputs.spellings`.
     """
@@ -138,12 +140,37 @@ def get_branch(project_id: str, branch: str) -> Call[Branch]:
 def list_commits(
     project_id: str, branch: str, *, cursor: str | None = None, limit: int = MAX_PAGE_SIZE
 ) -> Call[Page[Commit]]:
-    """One page of the commits of a branch, newest first.
+    """Return the call for one page of the commits of a branch, newest first.
 
     :param branch: as the repository spells it.
     """
     segments = {"project_id": inputs.project_id(project_id), "branch": inputs.spelled_branch(branch)}
     return LIST_COMMITS.call(segments, query=_page(cursor, limit))
+
+
+def next_cursor(page: Page[Any], cursor: str | None) -> str | None:
+    """Return the cursor of the page after this one; ``None`` after the last page.
+
+    :param cursor: the cursor that this page was requested with.
+    :raises MalformedResponseError: if it is the same cursor again, which would never end.
+    """
+    if cursor is not None and page.cursors.next == cursor:
+        raise MalformedResponseError("The App Repository API returned the cursor of the page that it just sent.")
+    return page.cursors.next
+
+
+def pages(send: Callable[[Call[Any]], Any], call_for: Callable[..., Call[Page[T]]]) -> Iterator[T]:
+    """Yield the items of all pages of a list; each further page is requested when it is needed.
+
+    :param call_for: makes the call for the page at a ``cursor``.
+    """
+    cursor: str | None = None
+    while True:
+        page: Page[T] = send(call_for(cursor=cursor))
+        yield from page.items
+        cursor = next_cursor(page, cursor)
+        if cursor is None:
+            return
 
 
 def _page(cursor: str | None, limit: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Mendix Backups API, version 2: snapshots of an environment's data, and restoring them.
+"""Mendix Backups API, version 2: snapshots of an environment's data, and their restores.
 
 It knows apps by the project's UUID and environments by theirs, unlike the Deploy API.
 
@@ -8,6 +8,8 @@ Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api/
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pendulum
@@ -32,18 +34,18 @@ BACKUPS_API = Api(
             "ENVIRONMENT_NOT_FOUND",
             "The app has no environment with this EnvironmentId; the Deploy API's list of environments has them.",
         ),
-        ("SERVICE_UNAVAILABLE", "It passes: ask again later."),
+        ("SERVICE_UNAVAILABLE", "Try again later."),
         ("NO_ACCESS", f"{_ACCESS} They are granted on the Permissions tab of the app's Environments page."),
         ("NOT_FOUND", "There is no such snapshot or restore of this environment; snapshots expire."),
         ("NOT_SUPPORTED", "Only environments on Mendix Cloud have backups that this API knows."),
-        ("SNAPSHOT_LISTING_FAILED", "Mendix could not list the snapshots; the portal may tell more."),
+        ("SNAPSHOT_LISTING_FAILED", "Mendix could not list the snapshots; the portal may say more."),
     ),
 )
 MAX_PAGE_SIZE = 100
 
 
 class BackupState(enum.StrEnum):
-    """The documented states of a snapshot or a restore. Others may come, and then mean "not yet"."""
+    """The documented states of a snapshot or a restore. Any other state means "not finished"."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -54,9 +56,9 @@ class BackupState(enum.StrEnum):
 class Snapshot(msgspec.Struct, frozen=True):
     """A copy of an environment's database and files.
 
-    :param state: one of :class:`BackupState`, or a word that Mendix adds one day.
-    :param status_message: Mendix's own words, mostly on what went wrong.
-    :param model_version: of the app at that time.
+    :param state: one of :class:`BackupState`, or an undocumented one.
+    :param status_message: Mendix's own explanation, mostly of a failure.
+    :param model_version: version of the app at that time.
     """
 
     snapshot_id: str
@@ -73,7 +75,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Snapshots(msgspec.Struct, frozen=True):
     """One page of snapshots.
 
-    :param total: of all pages.
+    :param total: number of snapshots on all pages.
     """
 
     snapshots: tuple[Snapshot, ...] = ()
@@ -83,10 +85,10 @@ class Snapshots(msgspec.Struct, frozen=True):
 
 
 class Restore(msgspec.Struct, frozen=True):
-    """A snapshot being put back.
+    """The restore of a snapshot.
 
-    :param state: one of :class:`BackupState`, or a word that Mendix adds one day.
-    :param status_message: Mendix's own words, mostly on what went wrong.
+    :param state: one of :class:`BackupState`, or an undocumented one.
+    :param status_message: Mendix's own explanation, mostly of a failure.
     """
 
     restore_id: str
@@ -120,20 +122,32 @@ GET_RESTORE = Endpoint[Restore](
 
 
 def list_snapshots(project_id: str, environment_id: str, *, offset: int = 0) -> Call[Snapshots]:
-    """One page of the snapshots of an environment."""
+    """Return the call for one page of the snapshots of an environment."""
     query = {"offset": str(offset), "limit": str(MAX_PAGE_SIZE)}
     return LIST_SNAPSHOTS.call(_environment(project_id, environment_id), query=query)
 
 
+def all_snapshots(send: Callable[[Call[Any]], Any], project_id: str, environment_id: str) -> Iterator[Snapshot]:
+    """Yield the snapshots of an environment; each further page is requested when it is needed."""
+    offset = 0
+    while True:
+        page: Snapshots = send(list_snapshots(project_id, environment_id, offset=offset))
+        yield from page.snapshots
+        offset += len(page.snapshots)
+        # Mendix may return fewer than requested; without a total, only an empty page is surely the last.
+        if not page.snapshots or (page.total is not None and offset >= page.total):
+            return
+
+
 def create_snapshot(project_id: str, environment_id: str, *, comment: str | None = None) -> Call[Snapshot]:
-    """Start a snapshot. There is no idempotency key: every call that arrives makes one."""
+    """Return the call that starts a snapshot. Without an idempotency key, every call that arrives makes one."""
     return CREATE_SNAPSHOT.call(
         _environment(project_id, environment_id), body={"comment": comment} if comment else {}
     )
 
 
 def get_snapshot(project_id: str, environment_id: str, snapshot_id: str) -> Call[Snapshot]:
-    """One snapshot."""
+    """Return the call for one snapshot."""
     segments = {**_environment(project_id, environment_id), "snapshot_id": inputs.uuid("snapshot_id", snapshot_id)}
     return GET_SNAPSHOT.call(segments)
 
@@ -141,10 +155,10 @@ def get_snapshot(project_id: str, environment_id: str, snapshot_id: str) -> Call
 def create_restore(
     project_id: str, environment_id: str, snapshot_id: str, *, db_only: bool = False
 ) -> Call[Restore]:
-    """Start to put a snapshot back, over all data of the environment, which must be stopped.
+    """Return the call that restores a snapshot over all data of an environment, which must be stopped.
 
     :param snapshot_id: of this environment, or of another one of the same app.
-    :param db_only: leave the files as they are.
+    :param db_only: keep the files as they are.
     """
     query = {"source_snapshot_id": inputs.uuid("snapshot_id", snapshot_id)}
     return CREATE_RESTORE.call(
@@ -153,7 +167,7 @@ def create_restore(
 
 
 def get_restore(project_id: str, environment_id: str, restore_id: str) -> Call[Restore]:
-    """One restore."""
+    """Return the call for one restore."""
     segments = {**_environment(project_id, environment_id), "restore_id": inputs.uuid("restore_id", restore_id)}
     return GET_RESTORE.call(segments)
 

@@ -27,7 +27,7 @@ BUILD_API = Api(
 
 
 class PackageStatus(enum.StrEnum):
-    """The documented states of a package. Others may come, and then mean "not yet"."""
+    """The documented states of a package. Any other state means "not finished"."""
 
     QUEUED = "Queued"
     BUILDING = "Building"
@@ -37,10 +37,10 @@ class PackageStatus(enum.StrEnum):
 
 
 class DownloadUrl(msgspec.Struct, frozen=True):
-    """A signed link to the file of a package: whoever holds it may download, so it is never shown.
+    """A signed link to the file of a package. It is a secret: everyone who has it can download the file.
 
     :param location: the link itself.
-    :param ttl: seconds that the link is valid.
+    :param ttl: how long the link is valid, in seconds.
     """
 
     location: str = msgspec.field(name="Location")
@@ -50,30 +50,30 @@ class DownloadUrl(msgspec.Struct, frozen=True):
         return f"DownloadUrl(location='***', ttl={self.ttl})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show as little to rich, for which msgspec has a view of its own."""
+        """Hide the link from rich too, which does not use the repr of a msgspec struct."""
         return [("ttl", self.ttl)]
 
 
 class PackageStub(msgspec.Struct, frozen=True, rename="pascal"):
-    """As much of a package as tells which one it is, and whether it is done."""
+    """The id and the status of a package."""
 
     package_id: str
     status: str
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it is still being built, or in a state that nobody knows yet."""
+        """Whether the status is neither ``Succeeded`` nor ``Failed``."""
         return self.status not in (PackageStatus.SUCCEEDED, PackageStatus.FAILED)
 
 
 class Package(PackageStub, frozen=True, rename="pascal"):
-    """A deployment package, or a build on its way to become one.
+    """A deployment package, or a build in progress.
 
-    :param status: one of :class:`PackageStatus`, or a word that Mendix adds one day.
+    :param status: one of :class:`PackageStatus`, or an undocumented one.
     :param version: four parts, ``major.minor.patch.revision``; may be empty.
     :param creation_date: when the build was created or the file uploaded.
-    :param size: bytes where it is an ``int``; Mendix has also been seen to send a fraction.
-    :param url: present only when asked for, and only when there is a file.
+    :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction.
+    :param url: only if requested, and if there is a file.
     """
 
     name: str | None = None
@@ -85,14 +85,14 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     url: DownloadUrl | None = None
 
     @property
-    def line(self) -> str | None:
-        """Branch that it was built from, as its name tells it; ``Main line`` for an SVN trunk."""
+    def branch_label(self) -> str | None:
+        """The branch that it was built from, as its name shows it; ``Main line`` for an SVN trunk."""
         ending = f"-{self.version}.mda"
         name = self.name or ""
         return name.removesuffix(ending) if self.version and name.endswith(ending) else None
 
     def summary(self) -> dict[str, Any]:
-        """Give what a task may hand on: small, JSON-plain, and without the link."""
+        """Return JSON values for XCom, without the link."""
         return {
             "package_id": self.package_id,
             "name": self.name,
@@ -104,12 +104,12 @@ class Package(PackageStub, frozen=True, rename="pascal"):
 
 
 class LazyPackageList:
-    """A list of packages that has not been read yet, but for the ids.
+    """A list of packages of which only ids and statuses have been decoded.
 
-    To read 2000 packages in full, with their dates, holds up an event loop for 20 ms; this takes one.
+    Decoding 2000 packages completely, with their dates, blocks an event loop for 20 ms; this takes 1 ms.
 
-    :ivar size: bytes of the answer.
-    :ivar unreadable: packages of which not even id and state can be read.
+    :ivar size: bytes of the response.
+    :ivar unreadable: number of packages whose id or status cannot be decoded.
     """
 
     def __init__(self, size: int, found: Mapping[str, tuple[PackageStub, msgspec.Raw]], unreadable: int) -> None:
@@ -119,54 +119,56 @@ class LazyPackageList:
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """Read the ids and the states."""
-        found, raws = {}, _list.decode(body)
+        """Decode the ids and the statuses."""
+        found, raws = {}, _list_decoder.decode(body)
         for raw in raws:
             with contextlib.suppress(*_UNREADABLE):
-                glimpse = _glimpse.decode(raw)
-                found[glimpse.package_id] = glimpse, raw
+                stub = _stub_decoder.decode(raw)
+                found[stub.package_id] = stub, raw
         return cls(len(body), found, unreadable=len(raws) - len(found))
 
     def __iter__(self) -> Iterator[PackageStub]:
-        return (glimpse for glimpse, _ in self._found.values())
+        return (stub for stub, _ in self._found.values())
 
     def get(self, package_id: str) -> Package | None:
-        """Give one package, as far as its state is of interest; ``None`` if it is not there or cannot be read."""
-        glimpse, raw = self._found.get(package_id, (None, b""))
-        if glimpse is None:
+        """Return one package, without details if unfinished; ``None`` if it is missing or cannot be decoded."""
+        stub, raw = self._found.get(package_id, (None, b""))
+        if stub is None:
             return None
-        if glimpse.is_unfinished:
-            return Package(glimpse.package_id, glimpse.status)
         try:
-            return cast(Package, decode(raw, Package))
+            return _decode_finished(stub, raw)
         except _UNREADABLE:
             return None
 
 
-class _PackageInProgress:
+class _LazyPackage:
+    """The type that a single package is decoded as while it is polled."""
+
     @staticmethod
     def from_json(body: bytes) -> Package:
-        glimpse = _glimpse.decode(body)
-        if glimpse.is_unfinished:
-            return Package(glimpse.package_id, glimpse.status)
-        return cast(Package, decode(body, Package))
+        return _decode_finished(_stub_decoder.decode(body), body)
 
 
-# Waits ask the same again and again, and to make a call anew takes a twelfth of what it takes to send it.
-_CALLS_KEPT = 10_000
+def _decode_finished(stub: PackageStub, raw: bytes | msgspec.Raw) -> Package:
+    """Return a package, decoded completely only if it is finished."""
+    return Package(stub.package_id, stub.status) if stub.is_unfinished else cast(Package, decode(raw, Package))
+
+
+# Waits send the same calls over and over, and making a call takes a twelfth of the time of sending it.
+_CACHED_CALLS = 10_000
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_list = msgspec.json.Decoder(list[msgspec.Raw])
-_glimpse = msgspec.json.Decoder(PackageStub)
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_stub_decoder = msgspec.json.Decoder(PackageStub)
 
 
 class StartedBuild(msgspec.Struct, frozen=True, rename="pascal"):
-    """The answer to a start call."""
+    """The response to a start call."""
 
     package_id: str
 
 
 def split_version(version: str | None) -> tuple[str, str]:
-    """Part a package's version into ``major.minor.patch`` and the revision; either may be empty."""
+    """Split a package's version into ``major.minor.patch`` and the revision; either may be empty."""
     three, _, revision = (version or "").rpartition(".")
     return three, revision
 
@@ -201,36 +203,36 @@ START_BUILD = Endpoint[StartedBuild](
 
 
 def list_packages(app_id: str) -> Call[list[Package]]:
-    """All packages of an app, in no particular order."""
+    """Return the call for all packages of an app, in no particular order."""
     return LIST_PACKAGES.call({"app_id": inputs.app_id(app_id)})
 
 
 def get_package(app_id: str, package_id: str, *, url: bool = False) -> Call[Package]:
-    """One package; with ``url`` also the link to its file."""
+    """Return the call for one package; with ``url``, its response has the link to the file."""
     return GET_PACKAGE.call(_package(app_id, package_id), query={"url": "true"} if url else None)
 
 
-@functools.lru_cache(_CALLS_KEPT)
+@functools.lru_cache(_CACHED_CALLS)
 def list_packages_lazily(app_id: str) -> Call[LazyPackageList]:
-    """The list of packages, whose answer is read only as far as somebody looks at it."""
+    """Return the call for all packages of an app, whose details are decoded only when they are read."""
     endpoint = msgspec.structs.replace(LIST_PACKAGES, returns=LazyPackageList)
     return cast(Call[LazyPackageList], msgspec.structs.replace(list_packages(app_id), endpoint=endpoint))
 
 
-@functools.lru_cache(_CALLS_KEPT)
+@functools.lru_cache(_CACHED_CALLS)
 def get_package_lazily(app_id: str, package_id: str) -> Call[Package]:
-    """One package, of which only id and state are read while it is unfinished."""
-    endpoint = msgspec.structs.replace(GET_PACKAGE, returns=_PackageInProgress)
+    """Return the call for one package, of which only id and status are decoded while it is unfinished."""
+    endpoint = msgspec.structs.replace(GET_PACKAGE, returns=_LazyPackage)
     return msgspec.structs.replace(get_package(app_id, package_id), endpoint=endpoint)
 
 
 def delete_package(app_id: str, package_id: str) -> Call[None]:
-    """Delete one package."""
+    """Return the call that deletes one package."""
     return DELETE_PACKAGE.call(_package(app_id, package_id))
 
 
 def download_package(app_id: str, package_id: str) -> Call[bytes]:
-    """The file of a package. Deprecated by Mendix in favour of the link of :func:`get_package`."""
+    """Return the call for the file of a package, which Mendix has deprecated in favour of :func:`get_package`."""
     return DOWNLOAD_PACKAGE.call(_package(app_id, package_id))
 
 
@@ -242,7 +244,7 @@ def start_build(
     branch: str | None = None,
     description: str | None = None,
 ) -> Call[StartedBuild]:
-    """Start one build. There is no idempotency key: every call that arrives makes a package."""
+    """Return the call that starts a build. Without an idempotency key, every call that arrives makes a package."""
     body = {"Revision": inputs.revision(revision), "Version": inputs.version(version)}
     if branch is not None:
         body["Branch"] = inputs.branch(branch)

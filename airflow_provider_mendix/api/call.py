@@ -10,8 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 import pendulum
 
-from airflow_provider_mendix.api.refusals import OUTCOME_UNKNOWN, error_of
-from airflow_provider_mendix.api.response import Response
+from airflow_provider_mendix.api.response import OUTCOME_UNKNOWN, Response, error_of
 from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError, MendixError
 
 T = TypeVar("T")
@@ -25,10 +24,9 @@ class Host(enum.Enum):
 
 
 class Api(msgspec.Struct, frozen=True):
-    """A family of endpoints: where it lives and where it is documented.
+    """A family of endpoints: its host and its documentation.
 
-    :param advice: codes and HTTP statuses, each with what to do about it, where this family knows more than the
-        error itself does.
+    :param advice: what to do about an error code or an HTTP status, where this family knows more than the error.
     """
 
     name: str
@@ -41,8 +39,8 @@ class Api(msgspec.Struct, frozen=True):
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     """One endpoint of a family.
 
-    :param returns: what a success reads as; ``None`` where the body does not matter.
-    :param repeatable: whether asking twice does no more than asking once.
+    :param returns: the type of a successful response; ``None`` where the body does not matter.
+    :param repeatable: whether sending a request twice has the same effect as sending it once.
     """
 
     api: Api
@@ -58,9 +56,9 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Call[T]:
-        """Fill in one request.
+        """Return one filled-in request.
 
-        :param segments: a value for each placeholder of the path; each is sent as one segment.
+        :param segments: a value for each placeholder of the path; each is sent as one path segment.
         """
         for name, value in segments.items():
             if value in ("", ".", ".."):
@@ -70,7 +68,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
-    """One filled-in request, which can read its own answer."""
+    """One filled-in request, which can parse its own response."""
 
     endpoint: Endpoint[T]
     path: str
@@ -79,29 +77,29 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def target(self) -> str:
-        """Path and query as they go on the wire."""
+        """Path and query as they are sent."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
     def __repr__(self) -> str:
-        """Leave out the body: a setting may be a password."""
+        """Show no body: a setting may be a password."""
         return f"Call({self})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show as little to rich, for which msgspec has a view of its own."""
+        """Hide the body from rich too, which does not use the repr of a msgspec struct."""
         return [("request", str(self))]
 
     @property
     def unconfirmed_hint(self) -> str:
-        """What to add to a failure after which Mendix may have processed the request."""
+        """The sentence to add to an error after which Mendix may have processed the request."""
         return "" if self.endpoint.repeatable else OUTCOME_UNKNOWN
 
     def parse(self, response: Response) -> T:
-        """Read the answer.
+        """Return the result that a response holds.
 
-        :raises MendixError: the narrowest one that fits, if the answer is not a success or cannot be read.
+        :raises MendixError: the narrowest class, if the response is no success or cannot be read.
         """
         if not 200 <= response.status < 300:
             advice = dict(self.endpoint.api.advice)
@@ -112,7 +110,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         try:
             return cast(T, decode(response.body, returns))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            # The body itself stays out of the message: it may hold a signed URL.
+            # The message does not quote the body, which may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
@@ -150,7 +148,7 @@ def drive(conversation: Conversation[T], send: Callable[[Call[Any]], Any]) -> T:
 
 
 def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
-    """Read JSON as a type; one that has a ``from_json`` reads it itself."""
+    """Return JSON as a type, by the type's ``from_json`` if it has one."""
     read = getattr(kind, "from_json", None)
     if read is not None:
         return read(body)
@@ -158,7 +156,7 @@ def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
 
 
 def _decode_date(kind: type, value: Any) -> Any:
-    """Read both of Mendix's date forms: milliseconds since the epoch, and RFC 3339 text."""
+    """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text."""
     if kind is not pendulum.DateTime:
         raise NotImplementedError(kind)
     try:

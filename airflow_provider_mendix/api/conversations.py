@@ -31,7 +31,6 @@ from airflow_provider_mendix.exceptions import (
     EnvironmentNotFoundError,
     InvalidInputError,
     InvalidRequestError,
-    MalformedResponseError,
     MendixError,
     NotFoundError,
     PackageNotFoundError,
@@ -223,17 +222,6 @@ def find_revision(
     return (yield from _find_commit(source, revision))
 
 
-def next_cursor(page: app_repository.Page[Any], cursor: str | None) -> str | None:
-    """Return the cursor of the page after this one; ``None`` after the last page.
-
-    :param cursor: the cursor that this page was requested with.
-    :raises MalformedResponseError: if it is the same cursor again, which would never end.
-    """
-    if cursor is not None and page.cursors.next == cursor:
-        raise MalformedResponseError("The App Repository API returned the cursor of the page that it just sent.")
-    return page.cursors.next
-
-
 def _sources(app_id: str, branch: str, *, has_token: bool) -> Conversation[list[BranchSource]]:
     names = inputs.spellings(branch)
     if not has_token:
@@ -269,7 +257,7 @@ def _find_commit(source: RepositoryBranch, revision: str) -> Conversation[Branch
             if is_revision(revision, commit.id):
                 matching.append(commit)
                 last = min(last, read + app_repository.MAX_PAGE_SIZE)
-        cursor = next_cursor(page, cursor)
+        cursor = app_repository.next_cursor(page, cursor)
         if cursor is None or read >= last:
             break
     if len(matching) > 1:
@@ -293,7 +281,7 @@ def _branch_names(source: BranchSource) -> Conversation[list[str]]:
         page: app_repository.Page[app_repository.Branch]
         page = yield app_repository.list_branches(source.project_id, cursor=cursor)
         names += [branch.name for branch in page.items]
-        cursor = next_cursor(page, cursor)
+        cursor = app_repository.next_cursor(page, cursor)
         if cursor is None or len(names) > _MAX_NAMES:
             return names
 

@@ -1,4 +1,4 @@
-"""Mendix Deploy API, version 1: the apps that a user may work with, and their environments.
+"""Mendix Deploy API, version 1: the apps that a user has access to, and their environments.
 
 Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/deploy-api/
 """
@@ -17,8 +17,8 @@ from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 from airflow_provider_mendix.exceptions import InvalidInputError
 
-_LOG = "The app's log in the portal tells more."
-_READ_SETTINGS = "The settings as they are read show what the environment has."
+_LOG = "See the app's log in the portal."
+_READ_SETTINGS = "Read the settings to see what the environment has."
 
 DEPLOY_API = Api(
     name="Deploy API",
@@ -28,7 +28,7 @@ DEPLOY_API = Api(
     advice=(
         (
             "APP_IS_RUNNING",
-            "The app runs, and takes no package meanwhile: stop it first.",
+            "The app runs; stop it before the transport.",
         ),
         (
             "TRANSPORT_NOT_ALLOWED",
@@ -39,31 +39,34 @@ DEPLOY_API = Api(
             "INVALID_RUNTIME_VERSION",
             "The environment cannot run the Mendix version that the package was built with.",
         ),
-        ("SERVICE_UNAVAILABLE", "Mendix still processes the package, and takes it once that is done."),
+        ("SERVICE_UNAVAILABLE", "Mendix still processes the package; transport it once that is done."),
         ("PACKAGE_PARSE_FAILED", "Mendix cannot read the package: build or upload it again."),
-        ("NO_MDA_HAS_BEEN_DEPLOYED", "There is no package on the environment: transport one first."),
-        ("NO_PACKAGE", "There is no package on the environment: transport one first."),
-        ("ALREADY_LOCKED", "Something else is being done to the environment: wait for it, and start again."),
+        ("NO_MDA_HAS_BEEN_DEPLOYED", "There is no package on the environment; transport one first."),
+        ("NO_PACKAGE", "There is no package on the environment; transport one first."),
+        (
+            "ALREADY_LOCKED",
+            "Another operation on the environment is in progress; wait until it has ended, and start again.",
+        ),
         (
             "DB_SYNC_FAILED",
-            "The database could not be brought to the new model, and may be half way. To go back, transport the"
-            f" previous package, restore the snapshot, and start. {_LOG}",
+            "The database could not be changed to the new model, and may be changed in part. To go back, transport"
+            f" the previous package, restore the snapshot, and start. {_LOG}",
         ),
         (
             "INVALID_DB_STRUCTURE",
-            "The database is not what the model needs: start with auto_sync_db=True, which changes it.",
+            "The database does not fit the model; start with auto_sync_db=True, which changes it.",
         ),
-        ("MISSING_CONSTANT", "A constant of the model has no value: set it on the environment, and start again."),
+        ("MISSING_CONSTANT", "A constant of the model has no value; set it on the environment, and start again."),
         (
             "INSECURE_ADMIN_PASSWORD",
-            "The administrator's password of the app is too weak: set another one, and start again.",
+            "The administrator's password of the app is too weak; set another one, and start again.",
         ),
-        ("STARTUP_ACTION_FAILED", f"The app's own after-startup microflow has failed. {_LOG}"),
+        ("STARTUP_ACTION_FAILED", f"The app's after-startup microflow failed. {_LOG}"),
         ("START_FAILED", _LOG),
         ("CONSTANT_NOT_FOUND", f"The model has no such constant. {_READ_SETTINGS}"),
-        ("CUSTOM_SETTING_NOT_SUPPORTED", f"Leave this custom setting out. {_READ_SETTINGS}"),
+        ("CUSTOM_SETTING_NOT_SUPPORTED", f"Remove this custom setting. {_READ_SETTINGS}"),
         ("SCHEDULED_EVENT_NOT_FOUND", f"The model has no such scheduled event. {_READ_SETTINGS}"),
-        ("INVALID_SCHEDULED_EVENT_PARAMETER", f"Give the scheduled event another value. {_READ_SETTINGS}"),
+        ("INVALID_SCHEDULED_EVENT_PARAMETER", f"Use the scheduled event another value. {_READ_SETTINGS}"),
     ),
 )
 
@@ -72,7 +75,7 @@ class App(msgspec.Struct, frozen=True, rename="pascal"):
     """An app.
 
     :param app_id: subdomain.
-    :param project_id: UUID that other families call the app's id.
+    :param project_id: UUID that other API families call the app's id.
     """
 
     app_id: str
@@ -82,7 +85,7 @@ class App(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class EnvironmentStatus(enum.StrEnum):
-    """The documented states of an environment; none is documented for what lies between two of them."""
+    """The documented states of an environment; none is documented for the time between two of them."""
 
     EMPTY = "Empty"
     STOPPED = "Stopped"
@@ -92,12 +95,12 @@ class EnvironmentStatus(enum.StrEnum):
 class Environment(msgspec.Struct, frozen=True, rename="pascal"):
     """An environment of an app.
 
-    :param mode: its name, as every call wants it spelled.
-    :param status: one of :class:`EnvironmentStatus`, or a word that Mendix adds one day.
+    :param mode: its name, exactly as every call requires it.
+    :param status: one of :class:`EnvironmentStatus`, or an undocumented one.
     :param environment_id: UUID by which the Backups API knows it.
     :param url: address of the app there.
     :param model_version: version of the package, four parts.
-    :param mendix_version: of the runtime.
+    :param mendix_version: version of the runtime.
     :param production: Mendix's own flag; see :attr:`is_production`.
     """
 
@@ -111,16 +114,16 @@ class Environment(msgspec.Struct, frozen=True, rename="pascal"):
 
     @property
     def is_production(self) -> bool:
-        """Whether it is production by flag or by name: Mendix's own sample has one that only its name tells."""
+        """Whether flag or name says that it is production; Mendix's own sample has one without the flag."""
         return bool(self.production) or self.mode.strip().casefold() in ("production", "prod")
 
 
 class StartedEnvironment(msgspec.Struct, frozen=True, rename="pascal"):
-    """The answer to a start call.
+    """The response to a start call.
 
-    :param job_id: of the start job. ``None`` where the app runs already, or where Mendix has not said: the
-        environment itself tells.
-    :param error_code: ``ALREADY_STARTED`` where the app runs already and Mendix calls that a success.
+    :param job_id: id of the start job. ``None`` if the app already runs, or if Mendix names no job: the status
+        of the environment tells then.
+    :param error_code: ``ALREADY_STARTED`` if the app already runs and Mendix calls that a success.
     """
 
     job_id: str | None = None
@@ -128,14 +131,14 @@ class StartedEnvironment(msgspec.Struct, frozen=True, rename="pascal"):
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """Read the answer, which has been seen empty and as plain text: no reason to start a second time."""
+        """Read a response, which may also be empty or plain text: no reason to start a second time."""
         if body.strip()[:1] not in (b"{", b"[", b"<"):
             return cls()
         return msgspec.json.decode(body, type=cls)
 
 
 class StartStatus(enum.StrEnum):
-    """The documented states of a start job; a failed one answers with an error instead."""
+    """The documented states of a start job; Mendix answers with an error if one has failed."""
 
     STARTING = "Starting"
     STARTED = "Started"
@@ -144,14 +147,14 @@ class StartStatus(enum.StrEnum):
 class StartJob(msgspec.Struct, frozen=True, rename="pascal"):
     """A start job.
 
-    :param status: one of :class:`StartStatus`, or a word that Mendix adds one day.
+    :param status: one of :class:`StartStatus`, or an undocumented one.
     """
 
     status: str
 
 
 class Settings(msgspec.Struct, frozen=True, rename="pascal"):
-    """The settings of an environment, as Mendix gives them; what is changed takes effect when the app is started.
+    """The settings of an environment, as Mendix returns them; changes take effect when the app is started.
 
     :param constants: each with ``Name``, ``DataType``, ``Value``, ``DeployedValue``.
     :param scheduled_events: each with ``Name``, ``Value``, ``DeployedValue``.
@@ -162,11 +165,11 @@ class Settings(msgspec.Struct, frozen=True, rename="pascal"):
     scheduled_events: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
-        """Show names alone: a constant may be a password."""
+        """Show names only: a constant may be a password."""
         return f"Settings(constants={self._names}, …)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show as little to rich, for which msgspec has a view of its own."""
+        """Hide the values from rich too, which does not use the repr of a msgspec struct."""
         return [("constants", self._names)]
 
     @property
@@ -200,43 +203,43 @@ SET_SETTINGS = Endpoint[Settings](
 
 
 def list_apps() -> Call[list[App]]:
-    """All apps that the user may see."""
+    """Return the call for all apps that the user has access to."""
     return LIST_APPS.call({})
 
 
 def get_app(app_id: str) -> Call[App]:
-    """One app."""
+    """Return the call for one app."""
     return GET_APP.call({"app_id": inputs.app_id(app_id)})
 
 
 def list_environments(app_id: str) -> Call[list[Environment]]:
-    """All environments of an app."""
+    """Return the call for all environments of an app."""
     return LIST_ENVIRONMENTS.call({"app_id": inputs.app_id(app_id)})
 
 
 def get_environment(app_id: str, environment: str) -> Call[Environment]:
-    """One environment."""
+    """Return the call for one environment."""
     return GET_ENVIRONMENT.call(_environment(app_id, environment))
 
 
 def get_environment_package(app_id: str, environment: str) -> Call[Package]:
-    """The package on an environment."""
+    """Return the call for the package on an environment."""
     return GET_ENVIRONMENT_PACKAGE.call(_environment(app_id, environment))
 
 
 def transport_package(app_id: str, environment: str, package_id: str) -> Call[None]:
-    """Bring a package to an environment; it runs from the next start on."""
+    """Return the call that transports a package to an environment; it runs there from the next start."""
     body = {"PackageId": inputs.package_id(package_id)}
     return TRANSPORT_PACKAGE.call(_environment(app_id, environment), body=body)
 
 
 def stop_environment(app_id: str, environment: str) -> Call[None]:
-    """Stop the app on an environment."""
+    """Return the call that stops the app on an environment."""
     return STOP_ENVIRONMENT.call(_environment(app_id, environment), body={})
 
 
 def start_environment(app_id: str, environment: str, *, auto_sync_db: bool) -> Call[StartedEnvironment]:
-    """Start the app on an environment.
+    """Return the call that starts the app on an environment.
 
     :param auto_sync_db: change the database to what the model needs.
     """
@@ -244,21 +247,21 @@ def start_environment(app_id: str, environment: str, *, auto_sync_db: bool) -> C
 
 
 def get_start_job(app_id: str, environment: str, job_id: str) -> Call[StartJob]:
-    """The state of a start job. One that has failed is answered with HTTP 500 and the cause as its code."""
+    """Return the call for a start job. For one that has failed, Mendix answers HTTP 500 with the cause as code."""
     if not isinstance(job_id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", job_id):
-        raise InvalidInputError(f"job_id {job_id!r} is not shaped like an id. Give the JobId of a start call.")
+        raise InvalidInputError(f"job_id {job_id!r} is not an id. Use the JobId of a start call.")
     return GET_START_JOB.call({**_environment(app_id, environment), "job_id": job_id})
 
 
 def get_settings(app_id: str, environment: str) -> Call[Settings]:
-    """The constants, custom settings and scheduled events of an environment. Their values may be secrets."""
+    """Return the call for the settings of an environment. Their values may be secrets."""
     return GET_SETTINGS.call(_environment(app_id, environment))
 
 
 def set_settings(app_id: str, environment: str, settings: Settings) -> Call[Settings]:
-    """Change the settings of an environment.
+    """Return the call that changes the settings of an environment.
 
-    :param settings: as :func:`get_settings` gave them, with other values.
+    :param settings: as :func:`get_settings` returned them, with other values.
     """
     body: Mapping[str, Any] = msgspec.to_builtins(settings)
     return SET_SETTINGS.call(_environment(app_id, environment), body=body)

@@ -1,4 +1,4 @@
-"""Mendix Deploy API, version 2: upload a deployment package, and look at the job that takes it in.
+"""Mendix Deploy API, version 2: upload a deployment package, and poll the job that processes it.
 
 The page has no table of errors; those of version 1 are expected here too.
 
@@ -21,13 +21,13 @@ DEPLOY_API_V2 = Api(
     host=Host.DEPLOY,
     prefix="/api/v2",
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/deploy-api-2/",
-    advice=((413, "The file is too big: by its documentation, Mendix takes no more than 1 GB."),),
+    advice=((413, "The file is too big: Mendix documents a limit of 1 GB."),),
 )
-_LONGEST_NAME = 255
+_MAX_NAME = 255
 
 
 class JobStatus(enum.StrEnum):
-    """The documented states of a job. Others may come, and then mean "not yet"."""
+    """The documented states of a job. Any other state means "not finished"."""
 
     QUEUED = "Queued"
     RUNNING = "Running"
@@ -36,10 +36,10 @@ class JobStatus(enum.StrEnum):
 
 
 class StartedUpload(msgspec.Struct, frozen=True, rename="pascal"):
-    """The answer to an upload.
+    """The response to an upload.
 
-    :param package_id: of the package that is going to be.
-    :param job_id: of the job that makes it.
+    :param package_id: id of the future package.
+    :param job_id: id of the job that makes it.
     """
 
     package_id: str
@@ -49,7 +49,7 @@ class StartedUpload(msgspec.Struct, frozen=True, rename="pascal"):
 class Job(msgspec.Struct, frozen=True, rename="pascal"):
     """A job.
 
-    :param status: one of :class:`JobStatus`, or a word that Mendix adds one day.
+    :param status: one of :class:`JobStatus`, or an undocumented one.
     """
 
     status: str
@@ -62,27 +62,27 @@ GET_JOB = Endpoint[Job](DEPLOY_API_V2, "GET", "/apps/{app_id}/jobs/{job_id}", re
 
 
 def upload_package(app_id: str, name: str) -> Call[StartedUpload]:
-    """Upload the file of a package, which goes along as the body: every call that arrives whole makes a package.
+    """Return the call that uploads the file of a package, its body. Every call that arrives complete makes one.
 
-    :param name: what Mendix is to call the package.
+    :param name: the name that Mendix gives the package.
     """
     return UPLOAD_PACKAGE.call({"app_id": inputs.app_id(app_id)}, query={"name": package_name(name)})
 
 
 def get_job(app_id: str, job_id: str) -> Call[Job]:
-    """The state of a job."""
+    """Return the call for a job."""
     if not isinstance(job_id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", job_id):
-        raise InvalidInputError(f"job_id {job_id!r} is not shaped like an id. Give the JobId of an upload.")
+        raise InvalidInputError(f"job_id {job_id!r} is not an id. Use the JobId of an upload.")
     return GET_JOB.call({"app_id": inputs.app_id(app_id), "job_id": job_id})
 
 
 def package_name(value: object) -> str:
-    """Check the name of a file that is to become a package."""
-    advice = "Give the name of a file, such as main-2.5.4.63.mda."
+    """Check the name of a file to upload."""
+    advice = "Use the name of a file, such as main-2.5.4.63.mda."
     if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(f"name is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:
-        raise InvalidInputError(f"name {value!r} holds a template that was not rendered. {advice}")
-    if not value.isprintable() or "/" in value or "\\" in value or len(value) > _LONGEST_NAME:
+        raise InvalidInputError(f"name {value!r} contains a template that was not rendered. {advice}")
+    if not value.isprintable() or "/" in value or "\\" in value or len(value) > _MAX_NAME:
         raise InvalidInputError(f"name {value!r} cannot be the name of a file. {advice}")
     return value

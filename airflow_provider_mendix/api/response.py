@@ -1,12 +1,102 @@
-"""One HTTP response, as either client read it."""
+"""One HTTP response, and which error it stands for if it is no success.
+
+Mendix's ``errorCode`` decides first, the HTTP status second: Mendix reports final failures as HTTP 500
+(``BUILD_FAILED``), so the status counts only where there is no known code.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import msgspec
 import pendulum
+
+from airflow_provider_mendix.exceptions import (
+    AlreadyStartedError,
+    AlreadyStartingError,
+    AppNotFoundError,
+    BranchNotFoundError,
+    BuildFailedError,
+    BuildNotSucceededError,
+    EnvironmentBusyError,
+    EnvironmentNotFoundError,
+    ForbiddenError,
+    InvalidRequestError,
+    MendixError,
+    MendixResponseError,
+    NotFoundError,
+    PackageInUseError,
+    PackageNotFoundError,
+    RateLimitedError,
+    RedirectedError,
+    RestoreRefusedError,
+    ServiceUnavailableError,
+    StartFailedError,
+    StartJobNotFoundError,
+    StopFailedError,
+    TransportRefusedError,
+    UnauthorizedError,
+)
+
+OUTCOME_UNKNOWN = "Mendix may still have processed the request; check before sending it again."
+_MAX_QUOTE = 300
+
+_NEVER_PROCESSED = (501, 505)
+
+_BY_CODE: dict[str, type[MendixResponseError]] = {
+    "INVALID_APPID": InvalidRequestError,
+    "INVALID_PARAMETERS": InvalidRequestError,
+    "INVALID_VERSION": InvalidRequestError,
+    "APP_NOT_FOUND": AppNotFoundError,
+    "BRANCH_NOT_FOUND": BranchNotFoundError,
+    "PACKAGE_NOT_FOUND": PackageNotFoundError,
+    "PACKAGE_IN_USE": PackageInUseError,
+    "BUILD_FAILED": BuildFailedError,
+    "BUILD_NOT_SUCCEEDED": BuildNotSucceededError,
+    "ENVIRONMENT_NOT_FOUND": EnvironmentNotFoundError,
+    "INVALID_ENVIRONMENT": EnvironmentNotFoundError,
+    "NO_SUCH_STARTJOB": StartJobNotFoundError,
+    "NOT_FOUND": NotFoundError,
+    "APP_IS_RUNNING": TransportRefusedError,
+    "TRANSPORT_NOT_ALLOWED": TransportRefusedError,
+    "NOT_ALLOWED": TransportRefusedError,
+    "INVALID_RUNTIME_VERSION": TransportRefusedError,
+    "PACKAGE_PARSE_FAILED": TransportRefusedError,
+    "STOP_FAILED": StopFailedError,
+    "NO_MDA_HAS_BEEN_DEPLOYED": StartFailedError,
+    "NO_PACKAGE": StartFailedError,
+    "ALREADY_LOCKED": StartFailedError,
+    "DB_SYNC_FAILED": StartFailedError,
+    "INVALID_DB_STRUCTURE": StartFailedError,
+    "MISSING_CONSTANT": StartFailedError,
+    "INSECURE_ADMIN_PASSWORD": StartFailedError,
+    "STARTUP_ACTION_FAILED": StartFailedError,
+    "START_FAILED": StartFailedError,
+    "ALREADY_STARTED": AlreadyStartedError,
+    "APP_ALREADY_HAS_A_STARTING_JOB": AlreadyStartingError,
+    "INVALID_SCHEDULED_EVENT_PARAMETER": InvalidRequestError,
+    "ENVIRONMENT_BUSY": EnvironmentBusyError,
+    "INVALID_STATE": EnvironmentBusyError,
+    "ERROR_NOT_ALLOWED": RestoreRefusedError,
+    "SERVICE_UNAVAILABLE": ServiceUnavailableError,
+    "RS500": ServiceUnavailableError,
+    "UPLOAD_COPY_FAILED": MendixResponseError,
+}
+_BY_STATUS: dict[int, type[MendixResponseError]] = {
+    400: InvalidRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    408: ServiceUnavailableError,
+    429: RateLimitedError,
+    501: MendixResponseError,
+    505: MendixResponseError,
+    502: ServiceUnavailableError,
+    503: ServiceUnavailableError,
+    504: ServiceUnavailableError,
+}
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -27,3 +117,70 @@ class Response(msgspec.Struct, frozen=True):
         except ValueError:
             return None
         return max(0.0, (at - pendulum.now("UTC")).total_seconds()) if at.tzinfo else None
+
+
+class _ErrorBody(msgspec.Struct, rename="camel"):
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def error_of(
+    request: str, response: Response, *, repeatable: bool, advice: Mapping[int | str, str]
+) -> MendixError:
+    """Return the error that a response stands for.
+
+    :param request: method and path, for the message.
+    :param response: no success; its body must not hold secrets.
+    :param repeatable: whether sending the request twice has the same effect as sending it once.
+    :param advice: what to do about a code or a status, where the error's own advice does not fit.
+    """
+    if 300 <= response.status < 400:
+        return RedirectedError(
+            f"{request}: HTTP {response.status} is a redirect, which is not followed because the"
+            f" credentials would go along. {RedirectedError.advice}",
+            status=response.status,
+        )
+    body = _read_body(response)
+    code = _normalised(body.error_code)
+    kind = _classify(response.status, code)
+    said = " ".join((body.error_message or "").split())[:_MAX_QUOTE]
+    message = f"{request}: HTTP {response.status}"
+    message += f" {code}" if code else ""
+    message += f": {said}" if said else ""
+    message = message if message.endswith(".") else f"{message}."
+    # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
+    refused = code in _BY_CODE or response.status < 500 or response.status in _NEVER_PROCESSED
+    outcome_unknown = not repeatable and not refused
+    advised = {response.status: kind.advice, **advice}
+    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
+    return kind(
+        f"{message} {hint}".rstrip(),
+        status=response.status,
+        code=code,
+        retry_after=response.retry_after,
+        outcome_unknown=outcome_unknown,
+    )
+
+
+def _classify(status: int, code: str | None) -> type[MendixResponseError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500 and code is None:
+        return ServiceUnavailableError
+    return MendixResponseError
+
+
+def _read_body(response: Response) -> _ErrorBody:
+    try:
+        return msgspec.json.decode(response.body, type=_ErrorBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        looks_like_text = "html" not in response.headers.get("content-type", "")
+        text = response.body[:_MAX_QUOTE].decode("utf-8", "replace") if looks_like_text else ""
+        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text))
+
+
+def _normalised(code: str | None) -> str | None:
+    """Return a code with underscores: some are documented with spaces (``SERVICE UNAVAILABLE``)."""
+    return re.sub(r"\W+", "_", code.strip()).upper()[:60] or None if code else None

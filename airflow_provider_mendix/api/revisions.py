@@ -1,4 +1,4 @@
-"""The newest revision of a branch: one answer, whichever API knows the repository, and of whichever kind it is."""
+"""Revisions of a branch in one form, for both APIs that know repositories and for SVN and Git alike."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import InvalidInputError, RevisionNotFoundError
 
 _GIT_HASH = 40
-_SHOWN_OF_A_HASH = 8
+_SHORT_HASH = 8
 
 
 class BranchRevision(msgspec.Struct, frozen=True, kw_only=True):
     """A revision on a branch.
 
     :param app_id: subdomain of the app.
-    :param branch: as the Build API wants it.
+    :param branch: as the Build API requires it.
     :param revision: full hash of a Git commit, or number of an SVN revision.
     :param author: e-mail address.
     """
@@ -33,7 +33,7 @@ class BranchRevision(msgspec.Struct, frozen=True, kw_only=True):
     mendix_version: str | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Give it as JSON-plain values."""
+        """Return JSON values for XCom."""
         return {
             "app_id": self.app_id,
             "branch": self.branch,
@@ -48,7 +48,7 @@ class BranchRevision(msgspec.Struct, frozen=True, kw_only=True):
 class RepositoryBranch(msgspec.Struct, frozen=True, tag=True):
     """A branch as the App Repository API knows it.
 
-    :param name: the spelling that its repository answers to.
+    :param name: the spelling that its repository knows.
     """
 
     app_id: str
@@ -57,21 +57,24 @@ class RepositoryBranch(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def branch(self) -> str:
-        """Its name for the Build API."""
+        """The name for the Build API."""
         return inputs.branch(self.name)
 
     def newest(self) -> Call[app_repository.Branch]:
-        """What to ask."""
+        """Return the call whose response :meth:`read` reads."""
         return app_repository.get_branch(self.project_id, self.name)
 
-    def read(self, answer: app_repository.Branch) -> BranchRevision:
-        """Give the newest revision that an answer tells of."""
-        if answer.latest_commit is None:
+    def read(self, response: app_repository.Branch) -> BranchRevision:
+        """Return the newest revision in a response.
+
+        :raises RevisionNotFoundError: if there is none.
+        """
+        if response.latest_commit is None:
             raise _no_revision(self.branch, self.app_id)
-        return self.of(answer.latest_commit)
+        return self.of(response.latest_commit)
 
     def of(self, commit: app_repository.Commit) -> BranchRevision:
-        """Give a commit as a revision of this branch."""
+        """Return a commit as a revision of this branch."""
         author = commit.author or app_repository.Author()
         return BranchRevision(
             app_id=self.app_id,
@@ -87,7 +90,7 @@ class RepositoryBranch(msgspec.Struct, frozen=True, tag=True):
 class TeamServerBranch(msgspec.Struct, frozen=True, tag=True):
     """A branch as the Team Server API knows it.
 
-    :param name: the spelling that the Team Server answers to.
+    :param name: the spelling that the Team Server API knows.
     """
 
     app_id: str
@@ -95,21 +98,24 @@ class TeamServerBranch(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def branch(self) -> str:
-        """Its name for the Build API."""
+        """The name for the Build API."""
         return inputs.branch(self.name)
 
     def newest(self) -> Call[list[team_server.Revision]]:
-        """What to ask."""
+        """Return the call whose response :meth:`read` reads."""
         return team_server.list_revisions(self.app_id, self.name)
 
-    def read(self, answer: list[team_server.Revision]) -> BranchRevision:
-        """Give the newest revision that an answer tells of: its order is not documented."""
-        if not answer:
+    def read(self, response: list[team_server.Revision]) -> BranchRevision:
+        """Return the newest revision in a response, whose order is not documented.
+
+        :raises RevisionNotFoundError: if there is none.
+        """
+        if not response:
             raise _no_revision(self.branch, self.app_id)
-        return self.of(max(answer, key=lambda revision: revision.number))
+        return self.of(max(response, key=lambda revision: revision.number))
 
     def of(self, revision: team_server.Revision) -> BranchRevision:
-        """Give one of its revisions."""
+        """Return a revision of the Team Server API as a revision of this branch."""
         return BranchRevision(
             app_id=self.app_id,
             branch=self.branch,
@@ -124,28 +130,28 @@ class TeamServerBranch(msgspec.Struct, frozen=True, tag=True):
 BranchSource = RepositoryBranch | TeamServerBranch
 
 
-def is_revision(asked: str, full: str) -> bool:
-    """Tell whether what somebody wrote names a revision: a Git hash may be shortened, a number may not."""
-    return asked.lower() == full.lower() or (len(full) >= _GIT_HASH and full.lower().startswith(asked.lower()))
+def is_revision(given: str, full: str) -> bool:
+    """Return whether a given revision means a known one. A Git hash may be shortened, a number may not."""
+    return given.lower() == full.lower() or (len(full) >= _GIT_HASH and full.lower().startswith(given.lower()))
 
 
 def is_shown_as(revision: str, shown: str) -> bool:
-    """Tell whether the fourth part of a package's version stands for a revision.
+    """Return whether the fourth part of a package's version stands for a revision.
 
-    Mendix shows the first 8 digits of a Git hash; a part of an SVN number is another number.
+    Mendix shows the first 8 digits of a Git hash; a part of an SVN number would be another number.
     """
-    asked, shown = revision.lower(), shown.lower()
-    if asked.isdigit():
-        return shown in (asked, asked[:_SHOWN_OF_A_HASH])
-    return len(shown) >= _SHOWN_OF_A_HASH and (asked.startswith(shown) or shown.startswith(asked))
+    revision, shown = revision.lower(), shown.lower()
+    if revision.isdigit():
+        return shown in (revision, revision[:_SHORT_HASH])
+    return len(shown) >= _SHORT_HASH and (revision.startswith(shown) or shown.startswith(revision))
 
 
 def is_newer(revision: str, than: str) -> bool:
-    """Tell whether the newest revision of a branch is newer than one that is known already.
+    """Return whether the newest revision of a branch is newer than a known one.
 
-    Git hashes have no order: whatever is not the known one came after it.
+    Git hashes have no order, so every hash other than the known one counts as newer.
 
-    :raises InvalidInputError: if the known one is a hash, and the branch has numbers.
+    :raises InvalidInputError: if the known revision is a hash and the branch has numbers.
     """
     if revision.isdigit() and len(revision) < _GIT_HASH:
         if not than.isdigit():

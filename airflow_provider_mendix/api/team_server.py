@@ -1,7 +1,7 @@
 """Mendix Team Server API: branches of an app and their newest revisions, by number.
 
-Mendix has deprecated it in favour of the App Repository API. It is here because SVN apps of users without a
-personal access token have nothing else.
+Mendix has deprecated it in favour of the App Repository API. It is the only one for SVN apps of users without a
+personal access token.
 
 Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/
 """
@@ -21,7 +21,7 @@ TEAM_SERVER_API = Api(
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/",
 )
 MAX_REVISIONS = 20
-"""How many revisions one answer has at most; there is no way to ask for older ones."""
+"""How many revisions a response has at most; older ones cannot be requested."""
 
 
 class Branch(msgspec.Struct, frozen=True, rename="pascal"):
@@ -29,7 +29,7 @@ class Branch(msgspec.Struct, frozen=True, rename="pascal"):
 
     :param name: ``trunk`` for the main line.
     :param display_name: ``Main line`` for the main line.
-    :param latest_tagged_version: four parts; not documented, but seen in answers.
+    :param latest_tagged_version: four parts; undocumented.
     """
 
     name: str
@@ -64,12 +64,12 @@ LIST_REVISIONS = Endpoint[list[Revision]](
 
 
 def list_branches(app_id: str) -> Call[list[Branch]]:
-    """All branches of an app."""
+    """Return the call for all branches of an app."""
     return LIST_BRANCHES.call({"app_id": inputs.app_id(app_id)})
 
 
 def get_branch(app_id: str, branch: str) -> Call[Branch]:
-    """One branch.
+    """Return the call for one branch.
 
     :param branch: as the Team Server spells it; see :func:`airflow_provider_mendix.api.inputs.spellings`.
     """
@@ -77,7 +77,7 @@ def get_branch(app_id: str, branch: str) -> Call[Branch]:
 
 
 def list_revisions(app_id: str, branch: str) -> Call[list[Revision]]:
-    """The last 20 revisions of a branch, in no particular order.
+    """Return the call for the last 20 revisions of a branch, in no particular order.
 
     :param branch: as the Team Server spells it.
     """

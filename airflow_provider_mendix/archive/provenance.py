@@ -30,7 +30,7 @@ def revision_of(package: Package) -> str | None:
 
 def branch_of(package: Package) -> str | None:
     """Return the branch that a package was built from, by the package's name."""
-    return "trunk" if package.line == _SVN_MAIN_LINE else package.line
+    return "trunk" if package.branch_label == _SVN_MAIN_LINE else package.branch_label
 
 
 def find_commit(hook: MendixHook, app_id: str, package: Package) -> tuple[Commit | None, str | None]:

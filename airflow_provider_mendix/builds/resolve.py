@@ -92,7 +92,7 @@ def packages_of(packages: list[Package], revision: str, branch: str | None) -> l
         for package in packages
         if package.status != PackageStatus.FAILED
         and is_shown_as(revision, split_version(package.version)[1])
-        and (branch is None or not revision.isdigit() or package.line == _shown_branch(branch))
+        and (branch is None or not revision.isdigit() or package.branch_label == _shown_branch(branch))
     ]
     return sorted(found, key=_created_at, reverse=True)
 

@@ -23,7 +23,6 @@ from airflow_provider_mendix.api.conversations import EnvironmentIds
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import MendixError, PackageNotReadyError
-from airflow_provider_mendix.hooks.pages import pages, snapshots
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -264,7 +263,9 @@ class MendixHook(BaseHook):
 
     def list_repository_branches(self, project_id: str) -> Iterator[app_repository.Branch]:
         """Yield the branches of a repository; each further page is requested when it is needed."""
-        return pages(self.send, lambda cursor: app_repository.list_branches(project_id, cursor=cursor))
+        return app_repository.pages(
+            self.send, lambda cursor: app_repository.list_branches(project_id, cursor=cursor)
+        )
 
     def get_repository_branch(self, project_id: str, branch: str) -> app_repository.Branch:
         """Return one branch, spelled as the repository spells it, from the App Repository API."""
@@ -275,7 +276,9 @@ class MendixHook(BaseHook):
 
         :param branch: as the repository spells it.
         """
-        return pages(self.send, lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor))
+        return app_repository.pages(
+            self.send, lambda cursor: app_repository.list_commits(project_id, branch, cursor=cursor)
+        )
 
     def locate_branch(self, app_id: str, branch: str = "main") -> BranchSource:
         """Return the API that knows a branch, and the spelling that it knows.
@@ -370,7 +373,7 @@ class MendixHook(BaseHook):
 
     def list_snapshots(self, app_id: str, environment: str) -> Iterator[backups.Snapshot]:
         """Yield the snapshots of an environment; each further page is requested when it is needed."""
-        return snapshots(self.send, *self.environment_ids(app_id, environment))
+        return backups.all_snapshots(self.send, *self.environment_ids(app_id, environment))
 
     def create_snapshot(self, app_id: str, environment: str, *, comment: str | None = None) -> backups.Snapshot:
         """Start to back up an environment. A second call makes a second snapshot."""

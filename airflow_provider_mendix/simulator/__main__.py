@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from airflow_provider_mendix.simulator.apis import control
+from airflow_provider_mendix.simulator import control
 from airflow_provider_mendix.simulator.faults.registry import KINDS
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.environments import USUAL_ENVIRONMENTS, DeploymentTimeline
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.environments import DEFAULT_ENVIRONMENTS, DeploymentTimeline
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.simulator.state.repositories import MAIN_LINES
 
 _DEMO_KEY = "demo-api-key"
@@ -26,44 +26,46 @@ _MONTH = 30 * 24 * 3600.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve some apps until SIGINT or SIGTERM."""
-    wish = _parser().parse_args(arguments)
-    wish.app = wish.app or [_DEMO_APP]
+    options = _parser().parse_args(arguments)
+    options.app = options.app or [_DEMO_APP]
     platform = Platform()
-    platform.timeline = Timeline.of(wish.seconds)
-    platform.deployment = DeploymentTimeline.of(wish.seconds)
-    platform.ending = Ending(wish.ending)
-    platform.package_size = wish.package_size
-    platform.add_account(wish.user, wish.api_key)
-    platform.add_personal_access_token(wish.personal_access_token)
-    for app_id in wish.app:
-        platform.add_app(app_id, repository=wish.repository)
-    for fault in wish.fault:
+    platform.packages.timeline = Timeline.of(options.seconds)
+    platform.environments.timeline = DeploymentTimeline.of(options.seconds)
+    platform.packages.outcome = BuildOutcome(options.outcome)
+    platform.packages.default_size = options.package_size
+    platform.permissions.add_account(options.user, options.api_key)
+    platform.permissions.add_personal_access_token(options.personal_access_token)
+    for app_id in options.app:
+        platform.add_app(app_id, repository=options.repository)
+    for fault in options.fault:
         platform.faults.add(fault)
-    if wish.with_old_package:
-        for app_id in wish.app:
-            _build_and_go_on(platform, app_id)
+    if options.with_old_package:
+        for app_id in options.app:
+            _add_old_package(platform, app_id)
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    server = Server(platform, port=wish.port, files_port=wish.files_port, repository_port=wish.repository_port)
+    server = Server(
+        platform, port=options.port, files_port=options.files_port, repository_port=options.repository_port
+    )
     try:
         server.start()
     except OSError as error:
         ports = "--port, --files-port and --repository-port"
         print(f"Cannot listen: {error.strerror}. Choose other ports with {ports}.", file=sys.stderr)
         return 1
-    print(_introduction(server, wish), flush=True)
+    print(_banner(server, options), flush=True)
     stopped.wait()
     server.stop()
     return 0
 
 
-def _build_and_go_on(platform: Platform, app_id: str) -> None:
-    """Put a package of the first commit there, and a commit that is not built."""
-    first = platform.commits(app_id)[-1]
-    platform.add_package(app_id, version="0.9.0", revision=first.id, description="old", age=_MONTH)
-    platform.push(app_id)
+def _add_old_package(platform: Platform, app_id: str) -> None:
+    """Add a package of the first commit, and a commit without a package."""
+    first = platform.repositories.commits(app_id)[-1]
+    platform.packages.add(app_id, version="0.9.0", revision=first.id, description="old", age=_MONTH)
+    platform.repositories.push(app_id)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,24 +75,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--port", type=int, default=8787, help="port of the Deploy, Build and Team Server APIs; 0 for any")
-    add("--repository-port", type=int, default=0, help="port of the App Repository API; 0 for any")
-    add("--files-port", type=int, default=0, help="port of the file host; 0 for any")
+    add(
+        "--port",
+        type=int,
+        default=8787,
+        help="port of the other APIs; 0 for any free port",
+    )
+    add("--repository-port", type=int, default=0, help="port of the App Repository API; 0 for any free port")
+    add("--files-port", type=int, default=0, help="port of the file host; 0 for any free port")
     add("--user", default="demo@example.com", help="Mendix user name")
     add("--api-key", default=_DEMO_KEY, help="its API key")
     add("--personal-access-token", default=_DEMO_TOKEN, help="personal access token for the App Repository API")
-    add("--app", action="append", default=[], help=f"subdomain of an app; may be repeated; {_DEMO_APP} if none is")
+    add("--app", action="append", default=[], help=f"subdomain of an app; may be repeated (default: {_DEMO_APP})")
     add("--repository", choices=sorted(MAIN_LINES), default="git", help="kind of the apps' repositories")
     add("--seconds", type=float, default=10.0, help="how long a build takes, and a whole deployment")
     add("--package-size", type=int, default=256 * 1024, help="bytes of each package")
-    add("--ending", choices=[str(ending) for ending in Ending], default="succeeds", help="how builds end")
+    add("--outcome", choices=[str(outcome) for outcome in BuildOutcome], default="succeeds", help="how builds end")
     add(
         "--fault",
         action="append",
         choices=sorted(KINDS),
         default=[],
         metavar="NAME",
-        help="something that goes wrong, once or as long as is usual for it; may be repeated",
+        help="a fault, which strikes once, or until it is removed if that is its default; may be repeated",
     )
     add(
         "--with-old-package",
@@ -100,14 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _introduction(server: Server, wish: argparse.Namespace) -> str:
+def _banner(server: Server, options: argparse.Namespace) -> str:
     connection = {
         "conn_type": "mendix",
-        "login": wish.user,
-        "password": wish.api_key,
+        "login": options.user,
+        "password": options.api_key,
         "host": server.api_url,
         "extra": {
-            "personal_access_token": wish.personal_access_token,
+            "personal_access_token": options.personal_access_token,
             "repository_url": server.repository_url,
         },
     }
@@ -115,10 +122,10 @@ def _introduction(server: Server, wish: argparse.Namespace) -> str:
         [
             f"A simulated Mendix Cloud listens on {server.api_url}, its repository host on"
             f" {server.repository_url}, its file host on {server.files_url}.",
-            f"User {wish.user}, {wish.repository} {'app' if len(wish.app) == 1 else 'apps'} {', '.join(wish.app)}."
-            f" A build takes {wish.seconds:g} s; how it ends: {wish.ending}.",
-            f"Environments: {', '.join(USUAL_ENVIRONMENTS)}, with nothing on them.",
-            f"What happened so far: {server.api_url}{control.PREFIX}journal, {control.PREFIX}packages and"
+            f"User {options.user}, {options.repository} apps: {', '.join(options.app)}."
+            f" A build takes {options.seconds:g} s; its outcome: {options.outcome}.",
+            f"Environments: {', '.join(DEFAULT_ENVIRONMENTS)}, with no package on them.",
+            f"Requests and state: {server.api_url}{control.PREFIX}journal, {control.PREFIX}packages and"
             f" {control.PREFIX}environments",
             "For Airflow:",
             f"export AIRFLOW_CONN_MENDIX_DEFAULT={shlex.quote(json.dumps(connection))}",

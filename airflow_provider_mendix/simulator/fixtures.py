@@ -1,9 +1,9 @@
-"""pytest fixtures for tests of DAGs; nothing else in this package imports pytest.
+"""pytest fixtures for tests of DAGs. No other module of this package imports pytest.
 
-Import what you need in a ``conftest.py`` or a test, or write there
+Import them in a ``conftest.py`` or a test, or write there
 ``pytest_plugins = ["airflow_provider_mendix.simulator.fixtures"]``.
 
-A fixture of yours named ``mendix_apps`` gives the apps there are, as subdomains; without it there is ``shop``.
+A fixture of yours named ``mendix_apps`` returns the subdomains of the apps; without it there is ``shop``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from airflow_provider_mendix.clock import Clock, ManualClock, SystemClock, use_c
 from airflow_provider_mendix.simulator.faults.registry import Faults
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.journal import Journal
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
 
 _USER = "tester@example.com"
 _KEY = "api-key-of-the-tester"
@@ -34,12 +34,12 @@ _APPS = "mendix_apps"
 
 
 class MendixSimulator(msgspec.Struct, frozen=True):
-    """What the fixtures give.
+    """What the fixtures return.
 
-    :param platform: the simulated Mendix itself: its apps, its packages, how long builds take and how they end.
-    :param api_url: base URL of its APIs; the Airflow connection ``mendix_default`` leads there.
+    :param platform: the simulated Mendix: its apps, its packages, how long builds take and how they end.
+    :param api_url: base URL of its APIs, as in the Airflow connection ``mendix_default``.
     :param files_url: base URL of its file host.
-    :param repository_url: base URL of the host of its App Repository API; the connection leads there too.
+    :param repository_url: base URL of the host of its App Repository API, as in the connection.
     """
 
     platform: Platform
@@ -54,12 +54,12 @@ class MendixSimulator(msgspec.Struct, frozen=True):
 
     @property
     def journal(self) -> Journal:
-        """Every request that came."""
+        """Every request so far."""
         return self.platform.journal
 
     @property
     def clock(self) -> Clock:
-        """The time that builds go on by."""
+        """The clock by which builds proceed."""
         return self.platform.clock
 
 
@@ -68,11 +68,11 @@ def mendix_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """A Mendix on loopback in real time, and the Airflow connection ``mendix_default`` to it.
 
     It works for tasks on a worker and in a triggerer, in this process and in others. Builds and deployments take
-    no time, unless the test sets another ``platform.timeline`` or ``platform.deployment``.
+    no time, unless the test sets another ``platform.packages.timeline`` or ``platform.environments.timeline``.
     """
     platform = _platform(request, SystemClock())
-    platform.timeline = Timeline.of(0)
-    platform.deployment = DeploymentTimeline.of(0)
+    platform.packages.timeline = Timeline.of(0)
+    platform.environments.timeline = DeploymentTimeline.of(0)
     with Server(platform) as server:
         _set_connection(monkeypatch, server.api_url, server.repository_url)
         yield MendixSimulator(platform, server.api_url, server.files_url, server.repository_url)
@@ -84,8 +84,8 @@ def mendix_simulator_in_process(
 ) -> Iterator[MendixSimulator]:
     """A Mendix behind `requests-mock`, and the Airflow connection ``mendix_default`` to it.
 
-    No time passes but by sleeping: whatever waits in this process for Mendix waits no time at all, and the clock
-    moves by as much. For tasks that wait on the worker; the triggerer's requests do not go through `requests`.
+    Its clock moves only when code of this package sleeps, and then no real time passes. It is for tasks that wait
+    on the worker: the triggerer's requests do not go through `requests`.
     """
     import requests_mock
 
@@ -94,20 +94,20 @@ def mendix_simulator_in_process(
     with use_clock(clock), requests_mock.Mocker() as mocker:
         install(platform, mocker, api_url=_IN_PROCESS_URL, repository_url=_IN_PROCESS_REPOSITORY_URL)
         _set_connection(monkeypatch, _IN_PROCESS_URL, _IN_PROCESS_REPOSITORY_URL)
-        yield MendixSimulator(platform, _IN_PROCESS_URL, platform.files_url, _IN_PROCESS_REPOSITORY_URL)
+        yield MendixSimulator(platform, _IN_PROCESS_URL, platform.cloud.files_url, _IN_PROCESS_REPOSITORY_URL)
 
 
 def _platform(request: pytest.FixtureRequest, clock: Clock) -> Platform:
     platform = Platform(clock)
-    platform.add_account(_USER, _KEY)
-    platform.add_personal_access_token(_TOKEN)
+    platform.permissions.add_account(_USER, _KEY)
+    platform.permissions.add_personal_access_token(_TOKEN)
     for app_id in _apps(request):
         platform.add_app(app_id)
     return platform
 
 
 def _apps(request: pytest.FixtureRequest) -> Iterable[str]:
-    """Ask for the fixture by its name: one that is only imported cannot bring others along."""
+    """Return the value of the user's fixture, looked up by name: an imported fixture cannot request it."""
     try:
         return cast("Iterable[str]", request.getfixturevalue(_APPS))
     except pytest.FixtureLookupError as error:
@@ -117,7 +117,7 @@ def _apps(request: pytest.FixtureRequest) -> Iterable[str]:
 
 
 def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str, repository_url: str) -> None:
-    # The time limit is short: a request that hangs must not keep a test for a minute.
+    # The time limit is short, so that a request that hangs does not delay a test by a minute.
     extra = {"timeout": 5, "personal_access_token": _TOKEN, "repository_url": repository_url}
     connection = {"conn_type": "mendix", "login": _USER, "password": _KEY, "host": url, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MENDIX_DEFAULT", json.dumps(connection))

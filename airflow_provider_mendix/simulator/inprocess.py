@@ -1,4 +1,4 @@
-"""The platform behind `requests-mock`: a test of a DAG needs no socket, and no other host than Mendix's."""
+"""The platform behind `requests-mock`: a test of a DAG needs no socket, and reaches no host but Mendix's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.clock import Clock
-from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
 
 if TYPE_CHECKING:
     import requests
@@ -25,10 +25,12 @@ def install(
     api_url: str | None = None,
     repository_url: str | None = None,
 ) -> None:
-    """Answer `requests` to Mendix's hosts and to the platform's file host; other hosts are left to the mocker.
+    """Send what `requests` sends to Mendix's hosts and to the platform's file host to the platform.
 
-    :param api_url: base URL of one more API host that is Mendix's.
-    :param repository_url: base URL of one more host of its App Repository API.
+    The mocker handles requests to other hosts.
+
+    :param api_url: base URL of one more API host of Mendix.
+    :param repository_url: base URL of one more host of the App Repository API.
     """
     from requests_mock import create_response
 
@@ -39,10 +41,10 @@ def install(
         repository_url: "repository",
     }
 
-    def answer(request: _RequestObjectProxy) -> requests.Response | None:
+    def respond(request: _RequestObjectProxy) -> requests.Response | None:
         url = urlsplit(request.url or "")
         base = f"{url.scheme}://{url.netloc}"
-        host = hosts.get(base) if base != platform.files_url else "files"
+        host = hosts.get(base) if base != platform.cloud.files_url else "files"
         if host is None:
             return None
         reply = platform.handle(
@@ -55,23 +57,23 @@ def install(
                 body=_body_of(request),
             )
         )
-        _let_it_happen(reply, request, platform.clock)
+        _apply(reply, request, platform.clock)
         headers = {"Content-Length": str(len(reply.body)), **reply.headers}
         return create_response(request, status_code=reply.status, headers=headers, content=reply.body)
 
-    mocker.add_matcher(answer)
+    mocker.add_matcher(respond)
 
 
 def _body_of(request: _RequestObjectProxy) -> bytes:
-    """A file on its way up is read as a socket would take it."""
+    """Return the body of a request; a file that is being uploaded is read to its end."""
     body: Any = request.body or b""
     if isinstance(body, str):
         return body.encode()
     return body if isinstance(body, bytes) else b"".join(body)
 
 
-def _let_it_happen(reply: Reply, request: _RequestObjectProxy, clock: Clock) -> None:
-    """Do what a socket would: the platform's clock passes, and `requests` meets what its transport would meet."""
+def _apply(reply: Reply, request: _RequestObjectProxy, clock: Clock) -> None:
+    """Let the platform's clock pass, and raise what the transport of `requests` would raise."""
     import requests
     import urllib3
 

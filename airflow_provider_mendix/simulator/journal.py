@@ -1,4 +1,4 @@
-"""Every request that came, for assertions; it holds no secret, so that it can be printed."""
+"""Every request so far, for assertions. It holds no secret, so it can be printed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_mendix.simulator.apis.routes import Reply, Request
+from airflow_provider_mendix.simulator.wire import Reply, Request
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One request that came, and how it was answered.
+    """One request, and its response.
 
     :param at: seconds since the epoch.
-    :param query: with the signature of a link taken out.
-    :param status: of the answer that was made, even if a fault lost it; 0 if none was.
+    :param query: with the signature of a link masked.
+    :param status: of the response that was made, even if a fault lost it; 0 if none was made.
     :param headers: names only, lower-case.
-    :param body: what a POST said, if it was JSON; the values of settings, which may be passwords, are taken out.
-    :param faults: names of the faults that made a difference.
+    :param body: JSON of a POST; the values of settings, which may be passwords, are masked.
+    :param faults: names of the faults that struck.
     """
 
     at: float
@@ -38,7 +38,7 @@ class Journal(list[Entry]):
     def requests(
         self, method: str | None = None, path_contains: str = "", *, host: str | None = None
     ) -> list[Entry]:
-        """Pick some of them."""
+        """Return some of them."""
         return [
             entry
             for entry in self
@@ -47,7 +47,7 @@ class Journal(list[Entry]):
 
 
 def entry(request: Request, reply: Reply, now: float, faults: tuple[str, ...] = ()) -> Entry:
-    """Write down one request."""
+    """Return the entry for one request."""
     body = None
     if request.method == "POST":
         try:

@@ -13,19 +13,21 @@ from collections.abc import Callable
 from typing import Self
 from urllib.parse import parse_qsl
 
-from airflow_provider_mendix.simulator.apis import control
-from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator import control
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
 
 _LOOPBACK = "127.0.0.1"
 
 
 class Server:
-    """Serves a platform on loopback, in threads of its own. Use it as a context manager, or start and stop it.
+    """A server of a platform on loopback, with threads of its own.
 
-    :param port: of the API host and of the control plane; 0 for any free one.
-    :param files_port: of the file host; 0 for any free one.
-    :param repository_port: of the host of the App Repository API; 0 for any free one.
+    It is a context manager, and can also be started and stopped.
+
+    :param port: of the API host and of the control plane; 0 for any free port.
+    :param files_port: of the file host; 0 for any free port.
+    :param repository_port: of the host of the App Repository API; 0 for any free port.
     """
 
     def __init__(
@@ -58,26 +60,26 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         :raises OSError: if a port is taken.
         """
         try:
             for host, port in self._ports.items():
-                self._listeners[host] = _Listener(host, port, self._answer)
+                self._listeners[host] = _Listener(host, port, self._respond)
         except OSError:
             self.stop()
             raise
-        self.platform.files_url = self.files_url
+        self.platform.cloud.files_url = self.files_url
 
     def stop(self) -> None:
-        """Stop listening, and drop connections that clients keep open."""
+        """Stop to listen, and close the connections that clients keep open."""
         while self._listeners:
             self._listeners.popitem()[1].stop()
 
-    def _answer(self, request: Request) -> Reply:
+    def _respond(self, request: Request) -> Reply:
         if request.host == "api" and request.path.startswith(control.PREFIX):
-            return control.answer(self.platform, request.method, request.path, request.body)
+            return control.respond(self.platform, request.method, request.path, request.body)
         return self.platform.handle(request)
 
 
@@ -85,21 +87,21 @@ class _Listener(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: HostName, port: int, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, host: HostName, port: int, respond: Callable[[Request], Reply]) -> None:
         self.host = host
-        self.answer = answer
+        self.respond = respond
         self.connections: set[socket.socket] = set()
         super().__init__((_LOOPBACK, port), _Handler)
         self.url = f"http://{_LOOPBACK}:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def server_bind(self) -> None:
-        # The inherited one asks the name service who we are, which may take seconds.
+        # The inherited method asks the name service for the name of this machine, which may take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = _LOOPBACK, self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing when a client hangs up; show everything else."""
+        """Print nothing when a client closes the connection, and everything else."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -115,7 +117,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "MendixSimulator"
     sys_version = ""
-    # Head and body leave together; apart they would wait for each other's acknowledgement.
+    # Send headers and body together; apart, the body waits for the acknowledgement of the headers.
     wbufsize = -1
     disable_nagle_algorithm = True
     server: _Listener
@@ -129,7 +131,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().finish()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the journal has it."""
+        """Print nothing: the journal has every request."""
 
     def _serve(self) -> None:
         path, _, query = self.path.partition("?")
@@ -139,7 +141,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            # The client has left in the middle: nobody would handle half a request.
+            # The client has closed the connection in the middle of the request: it is not handled.
             self.close_connection = True
             return
         request = Request(
@@ -150,9 +152,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
         )
-        reply = self.server.answer(request)
-        if self._client_leaves(within=reply.delay) or reply.drop:
-            self._hang_up(reset=reply.drop == "reset")
+        reply = self.server.respond(request)
+        if self._client_closes(within=reply.delay) or reply.drop:
+            self._drop(reset=reply.drop == "reset")
             return
         self.send_response(reply.status)
         for name, value in reply.headers.items():
@@ -162,11 +164,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(reply.body)
-            # Shorter than announced: nothing else may follow.
+            # Shorter than announced: the connection cannot be used again.
             self.close_connection |= len(reply.body) < int(reply.headers.get("Content-Length", 0))
 
-    def _client_leaves(self, *, within: float) -> bool:
-        """Let real time pass, unless the client or the server ends the connection before."""
+    def _client_closes(self, *, within: float) -> bool:
+        """Wait in real time, and return whether the client or the server has closed the connection meanwhile."""
         if not within:
             return False
         self.connection.settimeout(within)
@@ -181,10 +183,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         finally:
             self.connection.settimeout(None)
 
-    def _hang_up(self, *, reset: bool) -> None:
+    def _drop(self, *, reset: bool) -> None:
         self.close_connection = True
         if reset:
-            # The inherited way to close says goodbye first, and then it is no reset.
+            # The inherited way to close shuts the connection down first, which prevents the reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             socket.close(self.connection.detach())
 

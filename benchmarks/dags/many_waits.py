@@ -10,7 +10,7 @@ with DAG("many_waits", schedule=None, catchup=False, max_active_tasks=2000, para
 
     @task
     def packages(params: dict[str, list[dict[str, str]]] | None = None) -> list[dict[str, str]]:
-        """Give the run's packages, each with its app."""
+        """Return the packages of the run, each with its app."""
         return (params or {})["packages"]
 
     MendixPackageSensor.partial(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage, Timeline
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage, Timeline
 
 from ..conftest import USER
 from ..secrets_search import RememberingPlatform, Secret
@@ -38,7 +38,7 @@ class Scenario:
         task_id: str,
         *,
         conn_id: str | None = None,
-        ending: Ending = Ending.SUCCEEDS,
+        ending: BuildOutcome = BuildOutcome.SUCCEEDS,
     ) -> None:
         self.airflow = airflow
         self.name = name
@@ -52,12 +52,12 @@ class Scenario:
         self._began = 0.0
         self.token = _new_key()
         self.platform = RememberingPlatform()
-        self.platform.add_account(USER, self.keys[0])
-        self.platform.add_personal_access_token(self.token)
+        self.platform.permissions.add_account(USER, self.keys[0])
+        self.platform.permissions.add_personal_access_token(self.token)
         self.platform.add_app("shop")
-        self.revision = self.platform.push("shop")
-        self.platform.timeline = Timeline.of(seconds=15)
-        self.platform.ending = ending
+        self.revision = self.platform.repositories.push("shop")
+        self.platform.packages.timeline = Timeline.of(seconds=15)
+        self.platform.packages.outcome = ending
 
     @contextmanager
     def connected(self) -> Iterator[Self]:
@@ -79,8 +79,10 @@ class Scenario:
 
     def add_unfinished_package(self) -> str:
         """Add a package whose build goes on until :meth:`finish_build`."""
-        package_id = self.platform.add_package("shop", version="1.0.0", revision=self.revision)
-        self.platform.packages[package_id].steps = Ending.STUCK_BUILDING.steps(self.platform.timeline)
+        package_id = self.platform.packages.add("shop", version="1.0.0", revision=self.revision)
+        self.platform.packages[package_id].steps = BuildOutcome.STUCK_BUILDING.steps(
+            self.platform.packages.timeline
+        )
         return package_id
 
     def finish_build(self) -> None:
@@ -129,7 +131,7 @@ class Scenario:
         """Change the API key in Airflow, then let the old one stop working."""
         self.keys.append(_new_key())
         self.airflow.api.change_connection(self.conn_id, password=self.keys[-1])
-        self.platform.set_api_key(USER, self.keys[-1])
+        self.platform.permissions.set_api_key(USER, self.keys[-1])
 
     @property
     def secrets(self) -> list[Secret]:

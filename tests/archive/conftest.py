@@ -21,8 +21,8 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.sdk.io import store as airflows_stores
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.platform import Platform
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import set_connection
@@ -95,10 +95,10 @@ class Place:
         """Whether the right object is there with a manifest that is right, and nothing else."""
         assert self.objects() == BOTH
         assert self.uploads() == []
-        assert self.content() == platform.content(package_id)
+        assert self.content() == platform.packages.content(package_id)
         manifest = self.manifest()
         assert manifest["package_id"] == package_id
-        assert manifest["sha256"] == platform.sha256(package_id)
+        assert manifest["sha256"] == platform.packages.sha256(package_id)
         return manifest["complete"] is True
 
     def is_empty(self) -> bool:
@@ -224,15 +224,15 @@ def running() -> Iterator[Server]:
 def server(running: Server, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The platform of this test on loopback, and the connection `mendix_default` to it."""
     running.platform = platform
-    platform.files_url = running.files_url
+    platform.cloud.files_url = running.files_url
     set_connection(monkeypatch, host=running.api_url)
     return running
 
 
 @pytest.fixture
 def package_id(platform: Platform, server: Server) -> str:
-    platform.package_size = SIZE
-    return platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = SIZE
+    return platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
 
 
 @pytest.fixture

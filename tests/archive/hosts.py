@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_mendix.simulator.apis.routes import Reply, Request
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.wire import Reply, Request
 
 Behaviour = Callable[[Reply], Reply]
 

@@ -18,7 +18,7 @@ def archived_place(package_id, place, context):
 
 
 def test_it_lists_what_is_whole_the_newest_first(places, platform, server, context, clock):
-    ids = [platform.add_package("shop", version=f"1.0.{n}", revision="63") for n in range(3)]
+    ids = [platform.packages.add("shop", version=f"1.0.{n}", revision="63") for n in range(3)]
     for n, package_id in enumerate(ids):
         clock.sleep(1)
         transfer(package_id, places(f"shop/{n}")).execute(context)

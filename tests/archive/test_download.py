@@ -6,9 +6,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_mendix.exceptions import DownloadError, FileChangedError
-from airflow_provider_mendix.simulator.apis.files import mda
-from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.options import Options
+from airflow_provider_mendix.simulator.state.package_file import mda
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import KEY, USER
 from .conftest import SIZE, transfer
@@ -41,7 +41,7 @@ def test_several_cuts_in_a_row(package_id, place, platform, host, context):
 
 @pytest.mark.parametrize("at", CUTS)
 def test_a_host_that_gives_no_parts_is_read_again(at, package_id, place, platform, host, context):
-    platform.options = Options(ranges=False)
+    platform.cloud.options = Options(ranges=False)
     host.then(cut(at))
     transfer(package_id, place).execute(context)
     assert place.is_archived(platform, package_id)
@@ -49,7 +49,7 @@ def test_a_host_that_gives_no_parts_is_read_again(at, package_id, place, platfor
 
 
 def test_reading_again_may_be_cut_too(package_id, place, platform, host, context):
-    platform.options = Options(ranges=False)
+    platform.cloud.options = Options(ranges=False)
     host.then(cut(SIZE // 2), cut(SIZE // 4), cut(0), cut(SIZE - 1))
     transfer(package_id, place).execute(context)
     assert place.is_archived(platform, package_id)
@@ -89,7 +89,7 @@ def test_a_file_that_changes_on_the_way_is_started_over(
     ranges, verify, package_id, place, platform, host, context
 ):
     """What is stored is one file, never the beginning of one and the end of another."""
-    platform.options = Options(ranges=ranges)
+    platform.cloud.options = Options(ranges=ranges)
     host.then(cut(SIZE // 2))
     host.always(lambda reply: Reply(200, {"Content-Length": str(SIZE), "ETag": '"new"'}, OTHER))
     result = transfer(package_id, place, verify=verify).execute(context)
@@ -114,7 +114,7 @@ def test_a_file_that_keeps_changing_is_given_up(grow, package_id, place, platfor
 def test_a_file_that_has_become_longer_has_changed(package_id, local, platform, host, context):
     host.then(cut(1000), with_body(lambda body: body + b"more"))
     host.always(whole)
-    platform.options = Options(ranges=False)
+    platform.cloud.options = Options(ranges=False)
     transfer(package_id, local()).execute(context)
     assert local().is_archived(platform, package_id)
     assert len(host.requests) == 3
@@ -131,7 +131,7 @@ class TestLink:
 
     def test_a_link_whose_time_is_over_is_not_tried(self, package_id, place, platform, host, clock, context):
         def slow_and_cut(reply: Reply) -> Reply:
-            clock.sleep(platform.options.ttl + 1)
+            clock.sleep(platform.cloud.options.ttl + 1)
             return cut(SIZE // 2)(reply)
 
         host.then(slow_and_cut)
@@ -157,7 +157,7 @@ class TestLink:
 
     def test_a_key_that_is_revoked_meanwhile_fails_the_task(self, package_id, local, platform, host, context):
         def revoke(reply: Reply) -> Reply:
-            platform.set_api_key(USER, "another-" + KEY)
+            platform.permissions.set_api_key(USER, "another-" + KEY)
             return Reply(403)
 
         host.then(revoke)
@@ -210,8 +210,8 @@ class TestOutage:
         assert clock.now() - began <= 15 * MINUTES
 
     def test_progress_renews_the_patience(self, platform, server, local, host, clock, context):
-        platform.package_size = 6 * SIZE
-        package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+        platform.packages.default_size = 6 * SIZE
+        package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
         began = clock.now()
 
         def long_ago(reply: Reply) -> Reply:

@@ -25,8 +25,8 @@ def children():
 
 @pytest.fixture
 def package_id(platform, server, request):
-    platform.package_size = BIG if "s3" in request.node.name else SIZE
-    return platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = BIG if "s3" in request.node.name else SIZE
+    return platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_killed_before_any_step(start, children, package_id, local, platform, co
         start(place, kill_before=step)
         assert children.wait()["killed"] is True
         if BOTH[0] in place.objects():
-            assert place.content() == platform.content(package_id)
+            assert place.content() == platform.packages.content(package_id)
             assert place.manifest()["package_id"] == package_id
         transfer(package_id, place).execute(context)
         assert place.is_archived(platform, package_id), f"killed before step {step}"
@@ -113,7 +113,7 @@ def test_killed_before_any_call_to_s3(start, children, package_id, wired, wire, 
         assert children.wait()["killed"] is True, step
         wire.forget()
         if BOTH[0] in place.objects():
-            assert place.content() == platform.content(package_id)
+            assert place.content() == platform.packages.content(package_id)
         transfer(package_id, place).execute(context)
         assert place.is_archived(platform, package_id), f"killed before {count[-1]}, step {step}"
 
@@ -129,7 +129,7 @@ def test_killed_before_any_step_of_replacing(start, children, package_id, local,
         place = new_place(f"killed-before-{step}")
         start(place, kill_before=step, if_object_exists="replace")
         assert children.wait()["killed"] is True
-        assert place.content() in (OLD, platform.content(package_id))
+        assert place.content() in (OLD, platform.packages.content(package_id))
         transfer(package_id, place, if_object_exists="replace").execute(context)
         assert place.is_archived(platform, package_id), f"killed before step {step}"
 

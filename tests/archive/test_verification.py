@@ -43,7 +43,7 @@ def test_a_wrong_announced_length_is_not_believed(change, package_id, place, hos
 
 
 def test_a_flipped_bit_is_found_by_the_checksum_of_the_host(package_id, place, platform, host, context):
-    right = sha256(platform.content(package_id))
+    right = sha256(platform.packages.content(package_id))
     host.always(both(with_body(flipped), with_headers(x_amz_checksum_sha256=right)))
     with pytest.raises(DamagedFileError, match="x-amz-checksum-sha256"):
         transfer(package_id, place).execute(context)
@@ -53,7 +53,7 @@ def test_a_flipped_bit_is_found_by_the_checksum_of_the_host(package_id, place, p
 @pytest.mark.parametrize("form", ["{}", " {} "])
 @pytest.mark.parametrize("kind", [None, "FULL_OBJECT"])
 def test_a_right_checksum_is_recorded(form, kind, package_id, local, platform, host, context):
-    right = form.format(sha256(platform.content(package_id)))
+    right = form.format(sha256(platform.packages.content(package_id)))
     host.always(with_headers(x_amz_checksum_sha256=right, x_amz_checksum_type=kind))
     transfer(package_id, local()).execute(context)
     assert local().manifest()["verification"]["sha256_of_host"] is True
@@ -77,7 +77,7 @@ def test_what_is_no_checksum_of_the_whole_file_is_ignored(headers, package_id, l
 
 
 def test_the_checksum_of_a_part_is_ignored(package_id, local, platform, host, context):
-    host.then(cut(1000), with_headers(x_amz_checksum_sha256=sha256(platform.content(package_id)[1000:])))
+    host.then(cut(1000), with_headers(x_amz_checksum_sha256=sha256(platform.packages.content(package_id)[1000:])))
     transfer(package_id, local()).execute(context)
     assert local().is_archived(platform, package_id)
     assert local().manifest()["verification"]["sha256_of_host"] is False

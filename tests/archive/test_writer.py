@@ -12,8 +12,8 @@ from airflow_provider_mendix.exceptions import (
     PackageNotFoundError,
     PackageNotReadyError,
 )
-from airflow_provider_mendix.simulator.apis.routes import json_reply
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED
+from airflow_provider_mendix.simulator.wire import json_reply
 
 from ..conftest import KEY
 from .conftest import BOTH, MIB, SIZE, Place, transfer
@@ -24,7 +24,7 @@ def test_it_stores_the_package_byte_for_byte(package_id, place, platform, contex
     result = transfer(package_id, place).execute(context)
 
     assert place.objects() == BOTH
-    assert place.content() == platform.content(package_id)
+    assert place.content() == platform.packages.content(package_id)
     url = str(place.path)
     assert result == {
         "package_id": package_id,
@@ -34,7 +34,7 @@ def test_it_stores_the_package_byte_for_byte(package_id, place, platform, contex
         "url": url,
         "manifest": f"{url}.manifest.json",
         "size": SIZE,
-        "sha256": platform.sha256(package_id),
+        "sha256": platform.packages.sha256(package_id),
         "stored": True,
     }
 
@@ -56,7 +56,7 @@ def test_the_manifest_tells_what_the_object_is(package_id, place, platform, cont
         "mendix_version": None,
         "commit": None,
         "size": SIZE,
-        "sha256": platform.sha256(package_id),
+        "sha256": platform.packages.sha256(package_id),
         "verification": {
             "size_of_host": True,
             "size_of_mendix": True,
@@ -78,8 +78,10 @@ def test_the_manifest_tells_what_the_object_is(package_id, place, platform, cont
 
 def test_the_manifest_tells_about_the_commit_where_that_is_known(place, platform, server, context):
     platform.add_app("stock", repository="svn")
-    number = platform.push("stock", message="Count the stock", author="bo@example.com", mendix_version="9.24.1")
-    package_id = platform.add_package("stock", version="1.0.0", revision=number)
+    number = platform.repositories.push(
+        "stock", message="Count the stock", author="bo@example.com", mendix_version="9.24.1"
+    )
+    package_id = platform.packages.add("stock", version="1.0.0", revision=number)
     operator = transfer(package_id, place)
     operator.app_id = "stock"
     operator.execute(context)
@@ -97,7 +99,7 @@ def test_the_manifest_tells_about_the_commit_where_that_is_known(place, platform
 
 def test_a_commit_that_cannot_be_found_out_is_no_failure(place, platform, server, context):
     platform.add_app("stock", repository="svn")
-    package_id = platform.add_package("stock", version="1.0.0", revision="7000")
+    package_id = platform.packages.add("stock", version="1.0.0", revision="7000")
     operator = transfer(package_id, place)
     operator.app_id = "stock"
     operator.execute(context)
@@ -139,19 +141,22 @@ def test_a_task_that_is_stopped_leaves_nothing_behind(package_id, place, host, c
 
 
 def test_an_upload_that_has_begun_is_given_up(s3, platform, server, host, context):
-    platform.package_size = 20 * MIB
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
-    host.then(cut(platform.package_size - 1))
+    platform.packages.default_size = 20 * MIB
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
+    host.then(cut(platform.packages.default_size - 1))
     host.always(cut(0))
-    with pytest.raises(DownloadError, match=f"after {platform.package_size - 1} of {platform.package_size} bytes"):
+    with pytest.raises(
+        DownloadError,
+        match=f"after {platform.packages.default_size - 1} of {platform.packages.default_size} bytes",
+    ):
         transfer(package_id, s3()).execute(context)
     assert s3().is_empty()
 
 
 def test_memory_does_not_grow_with_the_file(platform, server, tmp_path, context):
-    platform.package_size = 48 * MIB
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
-    platform.content(package_id)
+    platform.packages.default_size = 48 * MIB
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.content(package_id)
     tracemalloc.start()
     try:
         transfer(package_id, Place(f"file://{tmp_path}/big.mda"), verify="deep").execute(context)
@@ -159,15 +164,15 @@ def test_memory_does_not_grow_with_the_file(platform, server, tmp_path, context)
     finally:
         tracemalloc.stop()
     # The simulator's reply is a copy of the file in this same process; ours must not be another one.
-    assert peak < 1.5 * platform.package_size
+    assert peak < 1.5 * platform.packages.default_size
 
 
 def test_a_package_that_is_still_building_is_refused(platform, server, place, context):
-    app = platform.apps["shop"]
-    package = platform.new_package(app, version="2.5.4", revision="9f3ab2c1", branch="main", description="")
-    package.steps = [("Building", 60.0), (SUCCEEDED, float("inf"))]
+    package_id = platform.packages.add(
+        "shop", version="2.5.4", revision="9f3ab2c1", steps=[("Building", 60.0), (SUCCEEDED, float("inf"))]
+    )
     with pytest.raises(PackageNotReadyError, match="is Building, not Succeeded"):
-        transfer(package.package_id, place).execute(context)
+        transfer(package_id, place).execute(context)
     assert place.is_empty()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.simulator.apis.files import mda
+from airflow_provider_mendix.simulator.state.package_file import mda
 
 from .conftest import SIZE, transfer
 from .hosts import cut
@@ -69,7 +69,7 @@ class TestAnotherObject:
         assert place.is_archived(platform, package_id)
 
     def test_another_package_is_known_by_its_manifest(self, archived, place, platform, context):
-        other = platform.add_package("shop", version="2.5.5", revision="aaaa1111")
+        other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
         with pytest.raises(AirflowFailException, match=f"it is package {archived['package_id']} of app shop"):
             transfer(other, place).execute(context)
         transfer(other, place, if_object_exists="replace").execute(context)
@@ -143,7 +143,7 @@ class TestUnfinishedManifest:
 
     def test_of_another_package_it_is_another_object(self, archived, place, platform, context):
         place.put_manifest(pending(place))
-        other = platform.add_package("shop", version="2.5.5", revision="aaaa1111")
+        other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
         with pytest.raises(AirflowFailException, match="its manifest says that it is package"):
             transfer(other, place).execute(context)
 
@@ -175,5 +175,5 @@ def test_another_try_that_is_faster_is_no_failure(package_id, place, platform, h
     host.then(cut(SIZE - 10), overtaken)
     result = transfer(package_id, place).execute(context)
     assert done[1]["stored"] is True
-    assert result["sha256"] == platform.sha256(package_id)
+    assert result["sha256"] == platform.packages.sha256(package_id)
     assert place.is_archived(platform, package_id)

@@ -18,7 +18,7 @@ from airflow_provider_mendix.exceptions import (
     WaitTimeoutError,
 )
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
@@ -107,7 +107,7 @@ class TestRetry:
         assert posts(platform) == 1
 
     def test_finds_the_build_after_a_time_out(self, airflow, platform):
-        platform.ending = Ending.STUCK_QUEUED
+        platform.packages.outcome = BuildOutcome.STUCK_QUEUED
         with pytest.raises(WaitTimeoutError):
             airflow.run(wait_for_completion=True, timeout=60)
         with pytest.raises(WaitTimeoutError):
@@ -115,15 +115,15 @@ class TestRetry:
         assert posts(platform) == 1
 
     def test_starts_a_new_build_after_one_that_failed(self, airflow, platform):
-        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
         package_id = airflow.retry(wait_for_completion=True)
-        assert platform.status(package_id) == "Succeeded"
+        assert platform.packages.status(package_id) == "Succeeded"
         assert posts(platform) == 2
 
     def test_of_a_retry_does_not_start_a_third_build(self, airflow, platform):
-        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
         second = airflow.retry()
@@ -183,10 +183,12 @@ class TestRetry:
 
 
 class TestClear:
-    @pytest.mark.parametrize("first_ends", [Ending.SUCCEEDS, Ending.STUCK_QUEUED, Ending.FAILS_WHILE_BUILDING])
+    @pytest.mark.parametrize(
+        "first_ends", [BuildOutcome.SUCCEEDS, BuildOutcome.STUCK_QUEUED, BuildOutcome.FAILS_WHILE_BUILDING]
+    )
     def test_builds_again(self, airflow, platform, clock, first_ends, caplog):
         caplog.set_level("INFO")
-        platform.next_endings.append(first_ends)
+        platform.packages.next_outcomes.append(first_ends)
         first = airflow.run()
         clock.sleep(100)
         second = airflow.clear()
@@ -212,7 +214,7 @@ class TestClear:
         assert posts(platform) == 1
 
     def test_does_not_reattach_to_a_failed_build(self, airflow, platform, clock):
-        platform.next_endings.append(Ending.FAILS_WHILE_BUILDING)
+        platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         first = airflow.run(on_clear="reattach")
         clock.sleep(100)
         assert airflow.clear(on_clear="reattach") != first
@@ -282,7 +284,7 @@ class TestDoubt:
         assert airflow.retry() in platform.packages
 
     def test_a_refused_build_is_not_looked_for(self, airflow, platform, clock):
-        platform.next_endings.append(Ending.REFUSED)
+        platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
         with pytest.raises(BuildFailedError):
             airflow.run()
@@ -303,10 +305,10 @@ class TestDoubt:
     def test_a_package_that_shows_late_by_its_id_is_waited_for(self, deferrable, airflow, platform):
         platform.faults.add("hidden_from_list", seconds=40, times=None)
         package_id = airflow.run(wait_for_completion=True, deferrable=deferrable)
-        assert platform.status(package_id) == "Succeeded"
+        assert platform.packages.status(package_id) == "Succeeded"
 
     def test_a_package_that_is_gone_later_is_gone(self, airflow, platform, clock):
-        platform.ending = Ending.STUCK_QUEUED
+        platform.packages.outcome = BuildOutcome.STUCK_QUEUED
         with pytest.raises(TaskDeferred) as deferred:
             airflow.task(wait_for_completion=True, deferrable=True).execute(airflow.context)
         clock.sleep(61)
@@ -314,7 +316,7 @@ class TestDoubt:
         assert run_trigger(deferred.value.trigger)["error"]["type"] == "PackageNotFoundError"
 
     def test_a_foreign_build_of_the_same_revision_is_not_taken(self, airflow, platform):
-        foreign = platform.add_package("shop", version="2.5.4", revision=REVISION, description="By hand")
+        foreign = platform.packages.add("shop", version="2.5.4", revision=REVISION, description="By hand")
         assert airflow.run() != foreign
         airflow.ti.run_id = "another"
         assert airflow.retry() != foreign

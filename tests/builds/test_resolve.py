@@ -14,7 +14,7 @@ from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.builds.resolve import next_version, packages_of
 from airflow_provider_mendix.exceptions import InvalidInputError, PackageFailedError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 
 from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
@@ -25,7 +25,7 @@ UNBUILT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture
 def mendix(platform, server, monkeypatch):
     """A Mendix with a Git app `shop` and an SVN app `depot`, and a connection that has a token."""
-    platform.add_personal_access_token(TOKEN)
+    platform.permissions.add_personal_access_token(TOKEN)
     platform.add_app("depot", repository="svn")
     extra = {"personal_access_token": TOKEN, "repository_url": server.repository_url}
     set_connection(monkeypatch, host=server.api_url, extra=extra)
@@ -60,7 +60,7 @@ class TestNewestRevision:
     def test_of_the_main_line_is_resolved_pinned_logged_and_handed_on(
         self, mendix, context, caplog, app_id, branch
     ):
-        newest = mendix.push(app_id, message="Fix the till", author="ana@example.com")
+        newest = mendix.repositories.push(app_id, message="Fix the till", author="ana@example.com")
         run_task(start_build(app_id=app_id, branch=branch), context)
         (post,) = posts(mendix)
         spelled = "main" if app_id == "shop" else "trunk"
@@ -78,8 +78,8 @@ class TestNewestRevision:
     @pytest.mark.parametrize("branch", ["rel 1.4", "branches/rel 1.4", "naïve/ветка"])
     @pytest.mark.parametrize("app_id", ["shop", "depot"])
     def test_of_another_branch(self, mendix, context, app_id, branch):
-        newest = mendix.push(app_id, branch=branch)
-        mendix.push(app_id)
+        newest = mendix.repositories.push(app_id, branch=branch)
+        mendix.repositories.push(app_id)
         run_task(start_build(app_id=app_id, branch=branch), context)
         (post,) = posts(mendix)
         assert post["Revision"] == newest
@@ -87,16 +87,16 @@ class TestNewestRevision:
 
     def test_without_a_token_the_team_server_tells_it_for_svn(self, mendix, context):
         for _ in range(25):
-            newest = mendix.push("depot")
+            newest = mendix.repositories.push("depot")
         run_task(start_build(app_id="depot", mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == newest
         assert not mendix.journal.requests(host="repository")
 
     def test_a_retry_keeps_what_the_first_try_has_chosen(self, mendix, clock):
         context = context_of(clock, max_tries=3)
-        first = mendix.push("shop")
+        first = mendix.repositories.push("shop")
         package_id = run_task(start_build(), context)
-        mendix.push("shop")
+        mendix.repositories.push("shop")
         again = context_of(clock, max_tries=3, try_number=2)
         assert run_task(start_build(), again) == package_id
         assert len(posts(mendix)) == 1
@@ -117,8 +117,8 @@ class TestNewestRevision:
 
 class TestRevisionOnItsBranch:
     def test_a_short_hash_is_sent_in_full(self, mendix, context):
-        revision = mendix.push("shop")
-        mendix.push("shop")
+        revision = mendix.repositories.push("shop")
+        mendix.repositories.push("shop")
         run_task(start_build(revision=revision[:7]), context)
         assert posts(mendix)[0]["Revision"] == revision
 
@@ -127,7 +127,7 @@ class TestRevisionOnItsBranch:
         [("shop", "mendix_default"), ("depot", "mendix_default"), ("depot", "key_only")],
     )
     def test_of_another_branch_is_refused_before_a_build(self, mendix, context, app_id, connection):
-        elsewhere = mendix.push(app_id, branch="elsewhere")
+        elsewhere = mendix.repositories.push(app_id, branch="elsewhere")
         error = refused(start_build(app_id=app_id, revision=elsewhere, mendix_conn_id=connection), context)
         assert f"Revision {elsewhere} is not on branch" in str(error)
         assert not posts(mendix)
@@ -148,7 +148,7 @@ class TestRevisionOnItsBranch:
         assert not mendix.journal.requests(host="repository")
 
     def test_an_unknown_branch_names_those_that_there_are(self, mendix, context):
-        mendix.push("shop", branch="rel-1")
+        mendix.repositories.push("shop", branch="rel-1")
         error = refused(start_build(branch="rel-2"), context)
         assert "has no branch 'branches/rel-2'. Its branches: " in str(error)
         assert "rel-1" in str(error)
@@ -158,11 +158,11 @@ class TestRevisionOnItsBranch:
 class TestRevisionThatIsBuiltAlready:
     @pytest.fixture
     def revision(self, mendix):
-        return mendix.push("shop")
+        return mendix.repositories.push("shop")
 
     @pytest.fixture
     def built(self, mendix, revision):
-        return mendix.add_package("shop", version="1.4.0", revision=revision, branch="main", age=60)
+        return mendix.packages.add("shop", version="1.4.0", revision=revision, branch="main", age=60)
 
     def test_is_built_again_by_default(self, mendix, context, built):
         assert run_task(start_build(), context) != built
@@ -185,7 +185,7 @@ class TestRevisionThatIsBuiltAlready:
         second = context_of(clock, run_id="another")
         operator = start_build(if_exists="reuse", wait_for_completion=True, deferrable=deferrable)
         assert run_task(operator, second) == first
-        assert mendix.status(first) == "Succeeded"
+        assert mendix.packages.status(first) == "Succeeded"
         assert len(posts(mendix)) == 1
 
     def test_skips_the_task(self, mendix, context, built):
@@ -201,7 +201,7 @@ class TestRevisionThatIsBuiltAlready:
 
     @pytest.mark.parametrize("if_exists", ["reuse", "skip", "fail"])
     def test_does_not_count_if_that_build_failed(self, mendix, clock, if_exists, revision):
-        mendix.next_endings.append(Ending.FAILS_WHILE_QUEUED)
+        mendix.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_QUEUED)
         with pytest.raises(PackageFailedError):
             run_task(start_build(wait_for_completion=True), context_of(clock))
         run_task(start_build(if_exists=if_exists), context_of(clock, run_id="another"))
@@ -215,8 +215,8 @@ class TestRevisionThatIsBuiltAlready:
         assert run_task(start_build(bump=None, version="1.4.0", if_exists="reuse"), context) == built
 
     def test_of_svn_counts_for_its_branch_only(self, mendix, context):
-        revision = mendix.push("depot")
-        mendix.add_package("depot", version="1.0.0", revision=revision, branch="branches/other")
+        revision = mendix.repositories.push("depot")
+        mendix.packages.add("depot", version="1.0.0", revision=revision, branch="branches/other")
         run_task(start_build(app_id="depot", if_exists="skip"), context)
         assert len(posts(mendix)) == 1
 
@@ -231,7 +231,7 @@ class TestVersion:
     @pytest.mark.parametrize(("bump", "expected"), [("patch", "1.10.1"), ("minor", "1.11.0"), ("major", "2.0.0")])
     def test_is_bumped_from_the_highest_there_is(self, mendix, context, bump, expected):
         for number, version in enumerate(("1.2.9", "1.10.0", "0.99.99")):
-            mendix.add_package("shop", version=version, revision=f"{number}bcdef12", age=number)
+            mendix.packages.add("shop", version=version, revision=f"{number}bcdef12", age=number)
         run_task(start_build(bump=bump), context)
         assert posts(mendix)[0]["Version"] == expected
 
@@ -254,7 +254,7 @@ class TestVersion:
 
     def test_taken_by_two_tasks_at_once_leaves_each_its_own_package(self, mendix, clock, caplog):
         """Both look before either starts: no lock exists that would keep them apart."""
-        revision = mendix.push("shop")
+        revision = mendix.repositories.push("shop")
         answer, other = mendix.handle, []
 
         def handle(request):
@@ -321,7 +321,7 @@ class TestParallelBuilds:
         ({"revision": "0"}, "neither an SVN revision number (1 or more) nor"),
         ({"revision": "HEAD"}, "Names such as HEAD are not accepted"),
         ({"bump": None, "version": "1.2.3.4"}, "has four parts"),
-        ({"branch": "main~1"}, "cannot be a branch"),
+        ({"branch": "main~1"}, "is not a branch"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_no_request(mendix, context, values, says):
@@ -376,7 +376,7 @@ def test_a_git_app_without_a_token_is_told_what_it_needs(mendix, context):
 
 
 def test_an_instant_build_needs_no_room(mendix, clock):
-    mendix.timeline = Timeline.of(0)
+    mendix.packages.timeline = Timeline.of(0)
     for number in range(3):
         run_task(start_build(max_parallel_builds=1), context_of(clock, run_id=str(number)))
     assert [post["Version"] for post in posts(mendix)] == ["0.0.1", "0.0.2", "0.0.3"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.platform import Platform
 
 CHUNK = 50
 

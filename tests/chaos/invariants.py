@@ -20,7 +20,7 @@ def check(world: World) -> list[str]:
         if ended.well and ended.package_id not in own | alike:
             wrong.append(f"A try of intent {intent} gave {ended.package_id}, which is none of its packages.")
         if ended.well and world.schedule.waits != "not at all":
-            status = world.platform.status(ended.package_id or "")
+            status = world.platform.packages.status(ended.package_id or "")
             if status != "Succeeded":
                 wrong.append(f"A try of intent {intent} waited for {ended.package_id}, but it is {status}.")
         alone = world.schedule.kind == "one task"
@@ -80,7 +80,7 @@ def _indistinguishable(world: World, intent: int, *, stored_only: bool = False) 
     """
     before = {each.package_id for each in world.made if each.intent < intent}
     if not stored_only and any(
-        active.struck
+        active.call_count
         for trouble, active in world.troubles
         if trouble.name.endswith("_description") and trouble.parameters["on"] != "start_build"
     ):

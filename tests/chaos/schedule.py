@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 READS = ("list_packages", "get_package")
 
@@ -82,7 +82,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[float, ...] = (300.0,)
     clears: tuple[int, ...] = ()
     clears_finished_runs: bool = False
-    endings: tuple[Ending, ...] = ()
+    endings: tuple[BuildOutcome, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     crashes: tuple[Crash, ...] = ()
     jumps: tuple[Jump, ...] = ()
@@ -149,16 +149,16 @@ def _description(chance: random.Random) -> str:
     return chance.choice(("", "Nightly build", "Release ü 2.5.4 [hotfix]", "long " * 60))
 
 
-def _endings(chance: random.Random) -> tuple[Ending, ...]:
+def _endings(chance: random.Random) -> tuple[BuildOutcome, ...]:
     bad = (
-        Ending.FAILS_WHILE_QUEUED,
-        Ending.FAILS_WHILE_BUILDING,
-        Ending.FAILS_WHILE_UPLOADING,
-        Ending.REFUSED,
-        Ending.STUCK_QUEUED,
-        Ending.STUCK_BUILDING,
-        Ending.UNKNOWN_STATUS,
-        Ending.SUCCEEDS,
+        BuildOutcome.FAILS_WHILE_QUEUED,
+        BuildOutcome.FAILS_WHILE_BUILDING,
+        BuildOutcome.FAILS_WHILE_UPLOADING,
+        BuildOutcome.REFUSED,
+        BuildOutcome.STUCK_QUEUED,
+        BuildOutcome.STUCK_BUILDING,
+        BuildOutcome.UNKNOWN_STATUS,
+        BuildOutcome.SUCCEEDS,
     )
     return tuple(chance.choices(bad, (3, 3, 2, 2, 1, 1, 2, 3), k=chance.choice((0, 0, 0, 1, 2, 3))))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from .invariants import check
 from .schedule import Crash, Jump, Schedule, Trouble
 from .world import World
 
-FAILS, SUCCEEDS = Ending.FAILS_WHILE_QUEUED, Ending.SUCCEEDS
+FAILS, SUCCEEDS = BuildOutcome.FAILS_WHILE_QUEUED, BuildOutcome.SUCCEEDS
 LOST_TO_A_CRASH = Crash("handled", 1, "start_build")
 
 FOUND = {

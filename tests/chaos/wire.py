@@ -13,9 +13,10 @@ import msgspec
 
 from airflow_provider_mendix.builds.marker import Marker
 from airflow_provider_mendix.clock import ManualClock
-from airflow_provider_mendix.simulator.apis import routes
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform, Reply, Request
+from airflow_provider_mendix.simulator import routes
+from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
+from airflow_provider_mendix.simulator.wire import Reply, Request
 
 from ..conftest import KEY, USER
 from .schedule import Schedule, Where
@@ -109,14 +110,14 @@ class Wire:
     def _platform(self) -> Platform:
         platform = Platform(self.time)
         for user in CONNECTIONS:
-            platform.add_account(user, KEY)
+            platform.permissions.add_account(user, KEY)
         platform.add_app("shop")
-        platform.timeline = Timeline(queued=20, building=60, uploading=10)
-        platform.next_endings.extend(self.schedule.endings)
+        platform.packages.timeline = Timeline(queued=20, building=60, uploading=10)
+        platform.packages.next_outcomes.extend(self.schedule.endings)
         # What others have built of the same revision is none of this task's.
         others = ("By hand", f"{self.schedule.description[:40]} [airflow 0123456789abcdef try 1 of 4]")
         self.foreign = {
-            platform.add_package("shop", version=VERSION, revision=REVISION, description=description, age=60)
+            platform.packages.add("shop", version=VERSION, revision=REVISION, description=description, age=60)
             for description in others
         }
         if self.schedule.visible_after:
@@ -168,7 +169,7 @@ class Wire:
             if not self._may_be_missed(other, request.headers["mendix-username"], made):
                 self.wrong.append(
                     f"Package {package_id} was started while {other} of the same intent was"
-                    f" {self.platform.status(other)}."
+                    f" {self.platform.packages.status(other)}."
                 )
         self.made.append(made)
 
@@ -229,7 +230,7 @@ class Wire:
     def alive(self, intent: int | None = None) -> list[str]:
         """Give the packages of an intent that have not failed, earliest first."""
         ids = [each.package_id for each in self.made if each.intent == (intent or self.intent)]
-        return [package_id for package_id in ids if self.platform.status(package_id) != "Failed"]
+        return [package_id for package_id in ids if self.platform.packages.status(package_id) != "Failed"]
 
     def tell(self, what: str) -> None:
         """Add to the story."""
@@ -240,5 +241,5 @@ class Wire:
         self.calm = True
         self.turns = None
         self.platform.faults.clear()
-        self.platform.next_endings.clear()
-        self.platform.ending = Ending.SUCCEEDS
+        self.platform.packages.next_outcomes.clear()
+        self.platform.packages.outcome = BuildOutcome.SUCCEEDS

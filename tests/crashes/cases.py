@@ -67,7 +67,7 @@ def case(
 def _killed_while_starting(scenario: CrashScenario, *, handled: bool) -> Script:
     asking = scenario.platform.faults.add("hang", on="start_build", handled=handled)
     scenario.begin()
-    yield "the start call", lambda: asking.struck == 1 and scenario.is_running
+    yield "the start call", lambda: asking.call_count == 1 and scenario.is_running
     with scenario.crash():
         scenario.airflow.kill_task(scenario.newest["pid"])
     yield "the next try", scenario.is_at_work_again
@@ -107,7 +107,7 @@ def never_handled(scenario: CrashScenario) -> Script:
 def after_reply(scenario: CrashScenario) -> Script:
     looking = scenario.platform.faults.add("hang", on="list_packages", after=1)
     scenario.begin()
-    yield "the check for duplicates", lambda: looking.struck == 1 and scenario.is_running
+    yield "the check for duplicates", lambda: looking.call_count == 1 and scenario.is_running
     with scenario.crash():
         scenario.airflow.kill_task(scenario.newest["pid"])
     yield "the next try", scenario.is_at_work_again

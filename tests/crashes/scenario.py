@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage
 
 from ..airflow_stack.scenario import Scenario
 from ..airflow_stack.stack import AirflowStack
@@ -25,7 +25,7 @@ class CrashScenario(Scenario):
     """
 
     def __init__(self, airflow: AirflowStack, triggerers: Triggerers, name: str, dag_id: str) -> None:
-        super().__init__(airflow, name, dag_id, "build", ending=Ending.STUCK_BUILDING)
+        super().__init__(airflow, name, dag_id, "build", ending=BuildOutcome.STUCK_BUILDING)
         self.triggerers = triggerers
         self.newest: dict[str, Any] = {}
         self.recovered_after: float | None = None
@@ -103,8 +103,8 @@ class CrashScenario(Scenario):
 
     def finish_builds(self) -> None:
         """Let all builds succeed now, and later ones immediately."""
-        self.platform.ending = Ending.SUCCEEDS
-        self.platform.timeline = type(self.platform.timeline)(0.0, 0.0, 0.0)
+        self.platform.packages.outcome = BuildOutcome.SUCCEEDS
+        self.platform.packages.timeline = type(self.platform.packages.timeline)(0.0, 0.0, 0.0)
         for package in self.packages:
             package.steps = [(SUCCEEDED, math.inf)]
 

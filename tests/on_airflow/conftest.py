@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
 
 from ..conftest import KEY, TOKEN, USER
 
@@ -65,10 +65,10 @@ def airflow(tmp_path_factory) -> AirflowCommand:
 def live() -> Platform:
     """A Mendix in real time, whose builds take a few seconds."""
     platform = Platform()
-    platform.add_account(USER, KEY)
-    platform.add_personal_access_token(TOKEN)
+    platform.permissions.add_account(USER, KEY)
+    platform.permissions.add_personal_access_token(TOKEN)
     platform.add_app("shop")
-    platform.timeline = Timeline.of(seconds=5)
+    platform.packages.timeline = Timeline.of(seconds=5)
     return platform
 
 

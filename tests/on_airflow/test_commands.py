@@ -37,7 +37,7 @@ def test_airflow_tests_a_connection_that_works(airflow, mendix, live):
 
 
 def test_airflow_tests_a_connection_with_a_wrong_key(airflow, mendix, live):
-    live.set_api_key(USER, "another-key")
+    live.permissions.set_api_key(USER, "another-key")
     ran = airflow.run("connections", "test", "mendix_default")
     assert "API key: refused by Mendix" in ran.stdout
     assert "API Rights" in ran.stdout

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from ..conftest import KEY
 from .conftest import ROOT
@@ -39,7 +39,7 @@ print(json.dumps([*first, "production_approved" in dag.params, let_pass]))
 
 def run_dag(airflow, dag_id, live, **conf):
     """Run a DAG with the newest revision."""
-    revision = live.commits("shop")[0].id
+    revision = live.repositories.commits("shop")[0].id
     return airflow.run("dags", "test", dag_id, "--conf", json.dumps({"revision": revision, **conf}))
 
 
@@ -73,18 +73,18 @@ def test_the_build_dag_builds_waits_deferred_and_archives(airflow, mendix, live,
     assert ran.returncode == 0, ran.stdout
     assert "DEFERRED" in ran.stdout
     (package_id,) = live.packages
-    assert archived(tmp_path, live, package_id) == live.content(package_id)
+    assert archived(tmp_path, live, package_id) == live.packages.content(package_id)
     assert KEY not in ran.stdout
     assert "signature=" not in ran.stdout
 
 
 def test_the_archive_dag_also_deletes_the_given_old_package(airflow, mendix, live, tmp_path):
-    old = live.add_package("shop", version="2.5.3", revision="0badc0de")
+    old = live.packages.add("shop", version="2.5.3", revision="0badc0de")
     ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri(), old_package_id=old)
     assert ran.returncode == 0, ran.stdout
     (package_id,) = live.packages
     assert package_id != old
-    assert archived(tmp_path, live, package_id) == live.content(package_id)
+    assert archived(tmp_path, live, package_id) == live.packages.content(package_id)
     new, gone = package_id[:8], old[:8]
     assert calls(live) == [
         "api GET packages",
@@ -104,7 +104,7 @@ def test_the_archive_dag_also_deletes_the_given_old_package(airflow, mendix, liv
 
 
 def test_the_archive_dag_deletes_nothing_unless_told_what(airflow, mendix, live, tmp_path):
-    old = live.add_package("shop", version="2.5.3", revision="0badc0de")
+    old = live.packages.add("shop", version="2.5.3", revision="0badc0de")
     ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri())
     assert ran.returncode == 0, ran.stdout
     assert old in live.packages
@@ -114,7 +114,7 @@ def test_the_archive_dag_deletes_nothing_unless_told_what(airflow, mendix, live,
 def test_the_nightly_dag_builds_each_app_and_skips_what_is_built(airflow, mendix, live):
     """`tests/system` runs it night after night, for twenty apps."""
     live.add_app("depot", repository="svn")
-    live.add_package("shop", version="1.4.0", revision=live.push("shop"))
+    live.packages.add("shop", version="1.4.0", revision=live.repositories.push("shop"))
     ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps({"apps": ["shop", "depot"]}))
     assert ran.returncode == 0, ran.stdout
     assert "Marking task as SKIPPED" in ran.stdout or "skipped" in ran.stdout
@@ -124,7 +124,7 @@ def test_the_nightly_dag_builds_each_app_and_skips_what_is_built(airflow, mendix
 
 
 def test_a_build_that_fails_fails_the_run_and_archives_nothing(airflow, mendix, live, tmp_path):
-    live.ending = Ending.FAILS_WHILE_BUILDING
+    live.packages.outcome = BuildOutcome.FAILS_WHILE_BUILDING
     ran = run_dag(airflow, "example_mendix_archive", live, archive=tmp_path.as_uri())
     (package_id,) = live.packages
     assert ran.returncode != 0
@@ -171,9 +171,9 @@ def archived_before(airflow, live, mendix, tmp_path):
     (file,) = (tmp_path / "shop").glob("*.mda")
     live.packages.clear()
     for mode in ("Test", "Production"):
-        package_id = live.add_package("shop", version="2.6.0", revision="0badc0de")
-        live.add_environment("shop", mode, package_id=package_id, running=True)
-    live.deployment = DeploymentTimeline.of(seconds=4)
+        package_id = live.packages.add("shop", version="2.6.0", revision="0badc0de")
+        live.environments.add("shop", mode, package_id=package_id, running=True)
+    live.environments.timeline = DeploymentTimeline.of(seconds=4)
     live.journal.clear()
     return file
 
@@ -184,11 +184,11 @@ def test_the_rollback_dag_brings_back_an_archived_package(airflow, live, archive
     ran = airflow.run("dags", "test", "example_mendix_rollback", "--conf", json.dumps(conf))
     assert ran.returncode == 0, ran.stdout
     (uploaded,) = set(live.packages) - known
-    assert live.environment("shop", "Test").running_package_id == uploaded
-    assert live.content(uploaded) == archived_before.read_bytes()
+    assert live.environments["shop", "Test"].running_package_id == uploaded
+    assert live.packages.content(uploaded) == archived_before.read_bytes()
     changes = [entry.path.rpartition("/")[2] for entry in live.journal if entry.method != "GET"]
     assert changes == ["upload", "stop", "transport", "start"]
-    assert live.journal[-1].path == live.environment("shop", "Test").path
+    assert live.journal[-1].path == live.environments["shop", "Test"].path
     assert live.journal[-1].status == 200
 
 
@@ -199,4 +199,4 @@ def test_the_rollback_dag_refuses_production(airflow, live, archived_before):
     assert "ProductionRefusedError: Refused to stop environment Production of app shop" in ran.stdout
     changes = [entry.path.rpartition("/")[2] for entry in live.journal if entry.method != "GET"]
     assert changes == ["upload"]
-    assert live.environment_status("shop", "Production") == "Running"
+    assert live.environments["shop", "Production"].status == "Running"

@@ -67,11 +67,17 @@ def canary(name: str) -> Secret:
 
 
 class CanaryPlatform(RememberingPlatform):
-    """The first two looks at a package find it unfinished, so that every wait defers."""
+    """The first two polls of a package find it unfinished, so that every wait defers."""
 
-    def status(self, package_id: str) -> str:
-        looks = len(self.journal.requests("GET", f"/packages/{package_id}", host="api"))
-        return "Building" if looks < 2 else super().status(package_id)
+    def __init__(self, *, options: Options | None = None) -> None:
+        super().__init__(options=options)
+        status = self.packages.status
+
+        def unfinished_at_first(package_id: str) -> str:
+            polls = len(self.journal.requests("GET", f"/packages/{package_id}", host="api"))
+            return "Building" if polls < 2 else status(package_id)
+
+        self.packages.status = unfinished_at_first
 
 
 @dataclass
@@ -97,16 +103,16 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
     home.mkdir()
     shutil.copy(airflow.home / "airflow.db", home)
     platform = CanaryPlatform(options=Options(download="redirect"))
-    platform.timeline = Timeline.of(seconds=0)
+    platform.packages.timeline = Timeline.of(seconds=0)
     names = ("key", "token", "proxy", "wrong", "unknown", "planted")
     key, token, proxy, wrong, unknown, planted = map(canary, names)
-    platform.add_account(USER, key.value)
-    platform.add_personal_access_token(token.value)
+    platform.permissions.add_account(USER, key.value)
+    platform.permissions.add_personal_access_token(token.value)
     plan: dict[str, dict] = {}
 
     def add(app_id: str, tasks: tuple[str, ...], *, conn_id: str = "mendix_canary", seconds: float = 1) -> str:
         platform.add_app(app_id)
-        package_id = platform.add_package(app_id, version="1.0.0", revision="63")
+        package_id = platform.packages.add(app_id, version="1.0.0", revision="63")
         plan[app_id] = {
             "package_id": package_id,
             "mendix_conn_id": conn_id,
@@ -191,7 +197,7 @@ def test_no_secret_is_written_anywhere(run):
 
 def test_every_fault_of_the_simulator_is_covered(run):
     assert set(FAULTS) == set(KINDS)
-    assert {where: fault.struck for where, fault in run.struck.items() if not fault.struck} == {}
+    assert {where: fault.call_count for where, fault in run.struck.items() if not fault.call_count} == {}
 
 
 def test_the_run_went_through_success_and_failure(run):
@@ -245,9 +251,9 @@ def test_the_search_finds_a_planted_leak(run, form, place):
 
 def test_urllib3_logs_no_signature(monkeypatch, caplog):
     platform = RememberingPlatform(options=Options(download="redirect"))
-    platform.add_account(USER, KEY)
+    platform.permissions.add_account(USER, KEY)
     platform.add_app("shop")
-    package_id = platform.add_package("shop", version="1.0.0", revision="63")
+    package_id = platform.packages.add("shop", version="1.0.0", revision="63")
     caplog.set_level("DEBUG")
     with Server(platform) as server:
         set_connection(monkeypatch, host=server.api_url)

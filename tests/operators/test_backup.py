@@ -50,7 +50,7 @@ def package(platform):
 def snapshot(platform, context, package):
     """A snapshot of an environment that is stopped since, and whose data has changed."""
     found = run_task(back_up(), context)
-    platform.add_environment("shop", "Test", package_id=package).data = "changed since"
+    platform.environments.add("shop", "Test", package_id=package).data = "changed since"
     return found
 
 
@@ -61,12 +61,12 @@ def restores(platform):
 class TestCreate:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_makes_one_snapshot_and_waits(self, mode, platform, context, clock):
-        platform.deployment = DeploymentTimeline(backing_up=90)
+        platform.environments.timeline = DeploymentTimeline(backing_up=90)
         began = clock.now()
 
         snapshot_id = run_task(back_up(comment="Before 2.0.0", **mode), context)
 
-        assert list(platform.snapshots) == [snapshot_id]
+        assert list(platform.backups.snapshots) == [snapshot_id]
         waits = mode.get("wait_for_completion", True)
         assert clock.now() - began >= (90 if waits else 0)
         told = context["ti"].xcoms["mendix_backup"]
@@ -86,40 +86,42 @@ class TestCreate:
 
     def test_production_needs_no_leave(self, platform, context):
         put(platform, "Production", running=True)
-        assert run_task(back_up(environment="Production"), context) in platform.snapshots
+        assert run_task(back_up(environment="Production"), context) in platform.backups.snapshots
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_failed_one_fails_the_task_with_mendix_words_and_a_retry_makes_another(
         self, mode, platform, context
     ):
-        platform.next_backups.append("failed")
+        platform.backups.next_snapshots.append("failed")
         with pytest.raises(BackupFailedError, match="environment Test of app shop ended as failed: The simulator"):
             run_task(back_up(retries=1, **mode), context)
         retry(context)
         context["ti"].max_tries = 1
-        assert platform.snapshots[run_task(back_up(retries=1, **mode), context)].steps[-1][0] == "completed"
+        assert (
+            platform.backups.snapshots[run_task(back_up(retries=1, **mode), context)].steps[-1][0] == "completed"
+        )
 
     def test_a_retry_after_a_failed_one_makes_another_once(self, platform, context):
         context["ti"].max_tries = 2
-        platform.next_backups.append("failed")
+        platform.backups.next_snapshots.append("failed")
         with pytest.raises(BackupFailedError):
             run_task(back_up(retries=2), context)
         retry(context)
         second = run_task(back_up(retries=2, wait_for_completion=False), context)
         retry(context)
         assert run_task(back_up(retries=2), context) == second
-        assert len(platform.snapshots) == 2
+        assert len(platform.backups.snapshots) == 2
 
     @pytest.mark.parametrize("code", ["ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE"])
     @pytest.mark.parametrize("mode", MODES)
     def test_what_passes_is_waited_for(self, mode, code, platform, context):
-        platform.next_backups.extend([code] * 2)
+        platform.backups.next_snapshots.extend([code] * 2)
         run_task(back_up(**mode), context)
         assert posts(platform) == ["snapshots"] * 3
-        assert len(platform.snapshots) == 1
+        assert len(platform.backups.snapshots) == 1
 
     def test_what_never_passes_times_out(self, platform, context):
-        platform.next_backups.extend(["ENVIRONMENT_BUSY"] * 99)
+        platform.backups.next_snapshots.extend(["ENVIRONMENT_BUSY"] * 99)
         with pytest.raises(WaitTimeoutError, match="back up environment Test.*ENVIRONMENT_BUSY"):
             run_task(back_up(timeout=600), context)
 
@@ -131,18 +133,18 @@ class TestCreate:
     @pytest.mark.parametrize("fault", ["reply_lost", "connection_reset"])
     def test_a_lost_answer_is_looked_after(self, fault, mode, platform, context):
         with platform.faults.add(fault, on="create_snapshot"):
-            assert run_task(back_up(**mode), context) in platform.snapshots
-        assert len(platform.snapshots) == 1
+            assert run_task(back_up(**mode), context) in platform.backups.snapshots
+        assert len(platform.backups.snapshots) == 1
 
     def test_a_retry_finds_its_snapshot_among_many(self, platform, context):
         context["ti"].max_tries = 1
-        platform.deployment = DeploymentTimeline(backing_up=0)
+        platform.environments.timeline = DeploymentTimeline(backing_up=0)
         found = run_task(back_up(retries=1), context)
         for number in range(150):
             run_task(back_up(comment=str(number), wait_for_completion=False), context)
         retry(context)
         assert run_task(back_up(retries=1), context) == found
-        assert len(platform.snapshots) == 151
+        assert len(platform.backups.snapshots) == 151
 
     def test_a_clear_makes_a_new_one(self, platform, context):
         first = run_task(back_up(), context)
@@ -157,7 +159,7 @@ class TestCreate:
         assert run_task(back_up(), context) != first
 
     def test_without_access_it_is_told(self, platform, context):
-        platform.revoke_backup_access("shop", "Test")
+        platform.permissions.revoke("backups", "shop", "Test")
         with pytest.raises(AirflowFailException, match="Access to Backups") as failed:
             run_task(back_up(), context)
         assert isinstance(failed.value.__cause__, ForbiddenError)
@@ -194,22 +196,22 @@ class TestCreate:
         retry(context)
         clock.sleep(pause)
         found = run_task(back_up(retries=1, deferrable=deferrable), context)
-        assert list(platform.snapshots) == [found]
+        assert list(platform.backups.snapshots) == [found]
         assert posts(platform) == ["snapshots"]
 
 
 class TestRestore:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_puts_the_data_back_and_waits(self, mode, snapshot, platform, context, clock):
-        platform.deployment = DeploymentTimeline(restoring=90)
+        platform.environments.timeline = DeploymentTimeline(restoring=90)
         began = clock.now()
 
         restore_id = run_task(restore(snapshot, **mode), context)
 
-        assert list(platform.restores) == [restore_id]
+        assert list(platform.backups.restores) == [restore_id]
         clock.sleep(0 if mode.get("wait_for_completion", True) else 90)
         assert clock.now() - began >= 90
-        assert platform.environment("shop", "Test").data == "as it was at first"
+        assert platform.environments["shop", "Test"].data == "as it was at first"
         (post,) = restores(platform)
         assert post.query == {"source_snapshot_id": snapshot}
 
@@ -220,7 +222,7 @@ class TestRestore:
     def test_to_another_environment_of_the_app(self, snapshot, platform, context):
         put(platform, "Acceptance")
         run_task(restore(snapshot, environment="Acceptance"), context)
-        assert platform.environment("shop", "Acceptance").data == "as it was at first"
+        assert platform.environments["shop", "Acceptance"].data == "as it was at first"
 
     @pytest.mark.parametrize(("version", "status"), [("1.0.0", "Running"), (None, "Empty")])
     def test_only_what_is_stopped_is_restored(self, version, status, snapshot, platform, context):
@@ -232,14 +234,14 @@ class TestRestore:
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_failed_one_fails_the_task_with_mendix_words(self, mode, snapshot, platform, context):
-        platform.next_restores.append("failed")
+        platform.backups.next_restores.append("failed")
         with pytest.raises(
             RestoreFailedError, match="environment Test of app shop ended as failed: The simulator"
         ):
             run_task(restore(snapshot, **mode), context)
 
     def test_a_refusal_tells_the_state(self, snapshot, platform, context):
-        platform.next_restores.append("ERROR_NOT_ALLOWED")
+        platform.backups.next_restores.append("ERROR_NOT_ALLOWED")
         with pytest.raises(AirflowFailException, match="ERROR_NOT_ALLOWED.*is Stopped now, and package") as failed:
             run_task(restore(snapshot), context)
         assert isinstance(failed.value.__cause__, RestoreRefusedError)
@@ -251,19 +253,19 @@ class TestRestore:
     @pytest.mark.parametrize("code", ["ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE"])
     @pytest.mark.parametrize("mode", MODES)
     def test_what_passes_is_waited_for(self, mode, code, snapshot, platform, context):
-        platform.next_restores.extend([code] * 2)
+        platform.backups.next_restores.extend([code] * 2)
         run_task(restore(snapshot, **mode), context)
         assert len(restores(platform)) == 3
-        assert len(platform.restores) == 1
+        assert len(platform.backups.restores) == 1
 
     def test_after_a_lost_answer_it_restores_again_when_the_first_is_over(self, snapshot, platform, context):
-        platform.deployment = DeploymentTimeline(restoring=100)
+        platform.environments.timeline = DeploymentTimeline(restoring=100)
         with platform.faults.add("reply_lost", on="create_restore"):
             last = run_task(restore(snapshot), context)
-        first, second = platform.restores.values()
+        first, second = platform.backups.restores.values()
         assert second.restore_id == last
         assert second.created_at >= first.created_at + 100
-        assert platform.environment("shop", "Test").data == "as it was at first"
+        assert platform.environments["shop", "Test"].data == "as it was at first"
 
     @pytest.mark.parametrize("requests", range(1, 8))
     def test_a_try_that_dies_after_any_request_is_made_good(self, requests, snapshot, platform, context):
@@ -272,9 +274,9 @@ class TestRestore:
             with contextlib.suppress(KilledError):
                 run_task(restore(snapshot), context)
         retry(context)
-        assert run_task(restore(snapshot), context) in platform.restores
-        assert len(platform.restores) <= 2
-        assert platform.environment("shop", "Test").data == "as it was at first"
+        assert run_task(restore(snapshot), context) in platform.backups.restores
+        assert len(platform.backups.restores) <= 2
+        assert platform.environments["shop", "Test"].data == "as it was at first"
 
     def test_production_is_refused_unless_the_dag_says_so(self, snapshot, platform, context):
         put(platform, "Production")

@@ -29,10 +29,10 @@ from airflow_provider_mendix.operators.environment import (
     MendixStopEnvironmentOperator,
     MendixTransportPackageOperator,
 )
-from airflow_provider_mendix.simulator.apis.routes import Reply
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import KEY, USER, run_task, set_connection
 from ..deploying import MODES, WAITING_MODES, KilledError, die_after, posts, put, retry
@@ -63,7 +63,7 @@ def start(**changes):
 @pytest.fixture
 def package(platform):
     """A package that is nowhere yet."""
-    return platform.add_package("shop", version="2.0.0", revision="aaaabbbb")
+    return platform.packages.add("shop", version="2.0.0", revision="aaaabbbb")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ class TestStop:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_asks_once_and_waits(self, mode, platform, context, clock):
         put(platform, running=True)
-        platform.deployment = DeploymentTimeline(stopping=60)
+        platform.environments.timeline = DeploymentTimeline(stopping=60)
         began = clock.now()
 
         result = run_task(stop(**mode), context)
@@ -99,7 +99,7 @@ class TestStop:
     @pytest.mark.parametrize("mode", MODES)
     def test_a_refusal_tells_the_state(self, mode, platform, context):
         put(platform, running=True)
-        platform.next_stops.append("STOP_FAILED")
+        platform.environments.next_stops.append("STOP_FAILED")
         with pytest.raises(
             AirflowFailException, match=r"STOP_FAILED.* is Running now, and package .*1\.0\.0"
         ) as failed:
@@ -110,7 +110,7 @@ class TestStop:
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_it_times_out(self, mode, platform, context, clock):
         put(platform, running=True)
-        platform.deployment = DeploymentTimeline(stopping=6000)
+        platform.environments.timeline = DeploymentTimeline(stopping=6000)
         with pytest.raises(WaitTimeoutError, match="Environment Test of app shop: timed out. Last state: Running"):
             run_task(stop(timeout=600, **mode), context)
 
@@ -125,14 +125,14 @@ class TestStop:
         put(platform, running=True)
         with platform.faults.add("connection_reset", on="stop_environment", times=2):
             assert run_task(stop(), context)["status"] == "Stopped"
-        assert platform.environment_status("shop", "Test") == "Stopped"
+        assert platform.environments["shop", "Test"].status == "Stopped"
 
 
 class TestTransport:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_brings_the_package_and_waits_until_it_is_there(self, mode, platform, context, clock, package):
         before = put(platform)
-        platform.deployment = DeploymentTimeline(transporting=90)
+        platform.environments.timeline = DeploymentTimeline(transporting=90)
         began = clock.now()
 
         assert run_task(transport(package, **mode), context) == package
@@ -140,14 +140,14 @@ class TestTransport:
         waits = mode.get("wait_for_completion", True)
         assert platform.journal.requests("POST")[0].body == {"PackageId": package}
         assert len(posts(platform)) == 1
-        assert (platform.environment("shop", "Test").package_id == package) is waits
+        assert (platform.environments["shop", "Test"].package_id == package) is waits
         assert clock.now() - began >= (90 if waits else 0)
         assert context["ti"].xcoms["mendix_previous_package"]["package_id"] == before
         assert context["ti"].xcoms["mendix_previous_package"]["version"] == "1.0.0.9f3ab2c1"
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_where_nothing_was_nothing_is_not_yet(self, mode, platform, context, package):
-        platform.deployment = DeploymentTimeline(transporting=90)
+        platform.environments.timeline = DeploymentTimeline(transporting=90)
         assert run_task(transport(package, **mode), context) == package
         assert context["ti"].xcoms["mendix_previous_package"] is None
 
@@ -163,7 +163,7 @@ class TestTransport:
     def test_promotion_takes_what_is_on_another_environment(self, mode, platform, context):
         there = put(platform, "Acceptance", "3.0.0", running=True)
         assert run_task(transport(from_environment="Acceptance", **mode), context) == there
-        assert platform.environment("shop", "Test").package_id == there
+        assert platform.environments["shop", "Test"].package_id == there
 
     def test_promotion_from_an_empty_environment_is_refused(self, platform, context):
         with pytest.raises(AirflowFailException, match="no package on environment Acceptance") as failed:
@@ -182,14 +182,14 @@ class TestTransport:
             ("INVALID_RUNTIME_VERSION", TransportRefusedError, "Mendix version that the package was built with"),
             ("NO_ACCESS", ForbiddenError, "API Rights"),
             ("TRANSPORT_NOT_ALLOWED", TransportRefusedError, "Transport Rights"),
-            ("APP_IS_RUNNING", TransportRefusedError, "stop it first"),
+            ("APP_IS_RUNNING", TransportRefusedError, "stop it before the transport"),
             ("NOT_ALLOWED", TransportRefusedError, "build or upload it again"),
             ("PACKAGE_PARSE_FAILED", TransportRefusedError, "build or upload it again"),
         ],
     )
     def test_a_refusal_tells_cause_state_and_what_to_do(self, mode, code, kind, todo, platform, context, package):
         before = put(platform, running=True)
-        platform.next_transports.append(code)
+        platform.environments.next_transports.append(code)
         with pytest.raises(AirflowFailException) as failed:
             run_task(transport(package, **mode), context)
         cause, message = failed.value.__cause__, str(failed.value)
@@ -204,18 +204,18 @@ class TestTransport:
         assert len(posts(platform)) == 1
 
     def test_a_package_that_goes_missing_is_told(self, platform, context, package):
-        platform.next_transports.append("PACKAGE_NOT_FOUND")
+        platform.environments.next_transports.append("PACKAGE_NOT_FOUND")
         with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND.*Empty now, and no package is on it"):
             run_task(transport(package), context)
 
     def test_a_running_app_is_refused_where_mendix_refuses_it(self, platform, context, package):
-        platform.options = Options(transport_while_running=False)
+        platform.cloud.options = Options(transport_while_running=False)
         put(platform, running=True)
-        with pytest.raises(AirflowFailException, match="APP_IS_RUNNING.*stop it first"):
+        with pytest.raises(AirflowFailException, match="APP_IS_RUNNING.*stop it before the transport"):
             run_task(transport(package), context)
 
     def test_without_transport_rights_it_is_refused(self, platform, context, package):
-        platform.revoke_transport_rights("shop", "Test")
+        platform.permissions.revoke("transport", "shop", "Test")
         with pytest.raises(AirflowFailException, match="'Transport Rights'"):
             run_task(transport(package), context)
 
@@ -223,7 +223,7 @@ class TestTransport:
     def test_a_package_that_is_still_processed_is_waited_for(
         self, mode, platform, context, clock, package, logged
     ):
-        platform.next_transports.extend(["SERVICE UNAVAILABLE"] * 3)
+        platform.environments.next_transports.extend(["SERVICE UNAVAILABLE"] * 3)
         began = clock.now()
         assert run_task(transport(package, **mode), context) == package
         assert posts(platform) == ["transport"] * 4
@@ -232,7 +232,7 @@ class TestTransport:
         assert logged().count("SERVICE_UNAVAILABLE") == (1 if airflow.__version__ >= "3.1" else 2)
 
     def test_it_is_not_waited_for_for_ever(self, platform, context, clock, package):
-        platform.next_transports.extend(["SERVICE UNAVAILABLE"] * 99)
+        platform.environments.next_transports.extend(["SERVICE UNAVAILABLE"] * 99)
         began = clock.now()
         with pytest.raises(WaitTimeoutError, match="transport a package to environment Test.*SERVICE_UNAVAILABLE"):
             run_task(transport(package, timeout=600), context)
@@ -253,10 +253,13 @@ class TestTransport:
 
     @pytest.mark.parametrize(
         ("ending", "kind"),
-        [(Ending.STUCK_BUILDING, PackageNotReadyError), (Ending.FAILS_WHILE_QUEUED, PackageFailedError)],
+        [
+            (BuildOutcome.STUCK_BUILDING, PackageNotReadyError),
+            (BuildOutcome.FAILS_WHILE_QUEUED, PackageFailedError),
+        ],
     )
     def test_a_package_that_is_not_done_is_refused_before(self, ending, kind, platform, context, package, clock):
-        platform.packages[package].steps = ending.steps(platform.timeline)
+        platform.packages[package].steps = ending.steps(platform.packages.timeline)
         platform.packages[package].created_at = clock.now() - 50
         with pytest.raises(kind, match="only one that is Succeeded.*Nothing was changed"):
             run_task(transport(package), context)
@@ -293,7 +296,7 @@ class TestTransport:
 
 START_CODES = {
     "NO_PACKAGE": "transport one first",
-    "ALREADY_LOCKED": "wait for it",
+    "ALREADY_LOCKED": "wait until it has ended",
     "DB_SYNC_FAILED": "restore the snapshot",
     "INVALID_DB_STRUCTURE": "auto_sync_db=True",
     "MISSING_CONSTANT": "A constant of the model has no value",
@@ -307,7 +310,7 @@ class TestStart:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_asks_once_and_waits(self, mode, platform, context, clock):
         package = put(platform)
-        platform.deployment = DeploymentTimeline(starting=90)
+        platform.environments.timeline = DeploymentTimeline(starting=90)
 
         result = run_task(start(**mode), context)
 
@@ -318,7 +321,7 @@ class TestStart:
         assert result["package_id"] == package
         assert result["environment"] == "Test"
         assert set(result) == {"environment", "status", "url", "model_version", "package_id"}
-        assert context["ti"].xcoms["mendix_start_job"] in platform.start_jobs
+        assert context["ti"].xcoms["mendix_start_job"] in platform.environments.start_jobs
         if waits:
             assert result["model_version"] == "1.0.0.9f3ab2c1"
             assert result["url"].startswith("http")
@@ -347,7 +350,7 @@ class TestStart:
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("status", [200, 500])
     def test_already_started_is_confirmed(self, mode, status, platform, context):
-        platform.options = Options(already_started=status)
+        platform.cloud.options = Options(already_started=status)
         put(platform, running=True)
         answer = platform.handle
         seen = []
@@ -366,7 +369,7 @@ class TestStart:
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_start_that_names_no_job_is_waited_for(self, mode, platform, context):
         put(platform)
-        platform.deployment = DeploymentTimeline(starting=900)
+        platform.environments.timeline = DeploymentTimeline(starting=900)
         answer = platform.handle
 
         def without_words(request):
@@ -380,14 +383,14 @@ class TestStart:
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_job_that_says_already_started_is_confirmed(self, mode, platform, context):
         put(platform)
-        platform.next_starts.append("ALREADY_STARTED")
+        platform.environments.next_starts.append("ALREADY_STARTED")
         assert run_task(start(**mode), context)["status"] == "Running"
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     @pytest.mark.parametrize("code", START_CODES)
     def test_a_failure_tells_cause_state_and_what_to_do(self, mode, code, platform, context):
         package = put(platform)
-        platform.next_starts.append(code)
+        platform.environments.next_starts.append(code)
         with pytest.raises(AirflowFailException) as failed:
             run_task(start(**mode), context)
         cause, message = failed.value.__cause__, str(failed.value)
@@ -409,30 +412,30 @@ class TestStart:
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_start_of_somebody_else_is_waited_for(self, mode, platform, context, clock):
         put(platform)
-        platform.deployment = DeploymentTimeline(starting=100)
+        platform.environments.timeline = DeploymentTimeline(starting=100)
         run_task(start(wait_for_completion=False), context)
         assert run_task(start(**mode), context)["status"] == "Running"
         # The job of the first one is over: nobody has started the app twice.
-        assert len(platform.start_jobs) == 1
+        assert len(platform.environments.start_jobs) == 1
 
     def test_after_a_start_of_somebody_else_that_failed_its_own_tells_the_cause(self, platform, context):
         put(platform)
-        platform.next_starts.extend(["START_FAILED", "MISSING_CONSTANT"])
+        platform.environments.next_starts.extend(["START_FAILED", "MISSING_CONSTANT"])
         run_task(start(wait_for_completion=False), context)
         with pytest.raises(AirflowFailException, match="MISSING_CONSTANT"):
             run_task(start(), context)
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_job_that_is_forgotten_is_decided_by_the_environment(self, mode, platform, context):
-        platform.options = Options(start_job_lifetime=0)
+        platform.cloud.options = Options(start_job_lifetime=0)
         put(platform)
         assert run_task(start(**mode), context)["status"] == "Running"
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_forgotten_job_whose_app_does_not_run_is_a_failure(self, mode, platform, context):
-        platform.options = Options(start_job_lifetime=0)
+        platform.cloud.options = Options(start_job_lifetime=0)
         put(platform)
-        platform.next_starts.append("START_FAILED")
+        platform.environments.next_starts.append("START_FAILED")
         with pytest.raises(AirflowFailException, match="NO_SUCH_STARTJOB.*does not run.*is Stopped now") as failed:
             run_task(start(**mode), context)
         assert isinstance(failed.value.__cause__, EnvironmentStateError)
@@ -453,12 +456,12 @@ class TestStart:
         put(platform)
         with platform.faults.add(fault, on="start_environment"):
             assert run_task(start(), context)["status"] == "Running"
-        assert len(platform.start_jobs) == 1
+        assert len(platform.environments.start_jobs) == 1
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_stuck_start_times_out(self, mode, platform, context):
         put(platform)
-        platform.deployment = DeploymentTimeline(starting=9000)
+        platform.environments.timeline = DeploymentTimeline(starting=9000)
         with pytest.raises(WaitTimeoutError, match="timed out. Last state: Starting"):
             run_task(start(timeout=600, **mode), context)
 
@@ -481,7 +484,7 @@ class TestGuard:
         ],
     )
     def test_production_is_refused_by_flag_and_by_name(self, kind, mode, flag, why, platform, context, package):
-        platform.add_environment("shop", mode, production=flag, package_id=package)
+        platform.environments.add("shop", mode, production=flag, package_id=package)
         task = make(kind, environment=mode, **({"package_id": package} if kind is CHANGING[1] else {}))
         with pytest.raises(AirflowFailException, match=rf"its {why}|{why} says so") as failed:
             run_task(task, context)
@@ -537,7 +540,7 @@ class TestGuard:
 
 def test_what_is_deferred_holds_no_secret(platform, context, package):
     put(platform, running=True)
-    platform.deployment = DeploymentTimeline(transporting=90)
+    platform.environments.timeline = DeploymentTimeline(transporting=90)
     for task in (stop(deferrable=True), transport(package, deferrable=True)):
         with pytest.raises(TaskDeferred) as deferred:
             task.execute(context)
@@ -560,7 +563,7 @@ def test_a_try_that_dies_after_any_request_is_made_good(
     step, requests, deferrable, pause, platform, context, package, clock
 ):
     """The end is the same, and nothing is asked for twice but what Mendix does not show to be under way yet."""
-    platform.deployment = DeploymentTimeline(stopping=40, transporting=40, starting=40)
+    platform.environments.timeline = DeploymentTimeline(stopping=40, transporting=40, starting=40)
     put(platform, "Acceptance", "3.0.0", running=True)
     put(platform, running=step == "stop")
     tasks = {
@@ -577,12 +580,12 @@ def test_a_try_that_dies_after_any_request_is_made_good(
     clock.sleep(pause)
     result = run_task(tasks[step](), context)
 
-    site = platform.environment("shop", "Test")
+    site = platform.environments["shop", "Test"]
     if step == "stop":
         assert result["status"] == site.status == "Stopped"
     elif step == "start":
         assert result["status"] == site.status == "Running"
-        assert len(platform.start_jobs) == 1
+        assert len(platform.environments.start_jobs) == 1
     else:
         assert result == site.package_id
     # At once, Mendix does not show yet that it is stopping or transporting; a second start it refuses.

@@ -18,7 +18,7 @@ from airflow_provider_mendix.exceptions import (
     WaitTimeoutError,
 )
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.waits.event import success_event
 
 from ..conftest import KEY, USER, run_task, set_connection
@@ -63,7 +63,7 @@ def test_it_waits_until_the_package_is_succeeded(mode, platform, clock, context,
     began = clock.now()
     package_id = run_task(start_build(poll_interval=10, **mode), context)
 
-    assert platform.status(package_id) == "Succeeded"
+    assert platform.packages.status(package_id) == "Succeeded"
     assert 90 <= clock.now() - began < 90 + 10 + 1
     states = re.findall(rf"Package {package_id} of app shop: (\w+)", caplog.text + capsys.readouterr().out)
     assert list(dict.fromkeys(states)) == ["Queued", "Building", "Uploading", "Succeeded"]
@@ -83,7 +83,7 @@ def test_it_waits_on_the_worker_by_default_and_defers_where_airflow_says_so(monk
 
 
 def test_it_looks_once_before_it_defers(platform, context, clock):
-    platform.timeline = type(platform.timeline)(0, 0, 0)
+    platform.packages.timeline = type(platform.packages.timeline)(0, 0, 0)
     operator = start_build(deferrable=True)
     assert operator.execute(context) in platform.packages
 
@@ -130,10 +130,11 @@ def test_the_row_of_a_trigger_is_small(context):
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
 @pytest.mark.parametrize(
-    "ending", [Ending.FAILS_WHILE_QUEUED, Ending.FAILS_WHILE_BUILDING, Ending.FAILS_WHILE_UPLOADING]
+    "ending",
+    [BuildOutcome.FAILS_WHILE_QUEUED, BuildOutcome.FAILS_WHILE_BUILDING, BuildOutcome.FAILS_WHILE_UPLOADING],
 )
 def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platform, context):
-    platform.ending = ending
+    platform.packages.outcome = ending
     with pytest.raises(PackageFailedError) as failed:
         run_task(start_build(**mode), context)
     (package_id,) = platform.packages
@@ -144,7 +145,7 @@ def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platf
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, context):
-    platform.ending = Ending.REFUSED
+    platform.packages.outcome = BuildOutcome.REFUSED
     with pytest.raises(BuildFailedError, match="BUILD_FAILED"):
         run_task(start_build(**mode), context)
     assert len(posts(platform)) == 1
@@ -152,10 +153,10 @@ def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, con
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
 @pytest.mark.parametrize(
-    ("ending", "state"), [(Ending.STUCK_QUEUED, "Queued"), (Ending.STUCK_BUILDING, "Building")]
+    ("ending", "state"), [(BuildOutcome.STUCK_QUEUED, "Queued"), (BuildOutcome.STUCK_BUILDING, "Building")]
 )
 def test_a_stuck_build_times_out_with_its_last_state(mode, ending, state, platform, clock, context):
-    platform.ending = ending
+    platform.packages.outcome = ending
     began = clock.now()
     lasted = {"Queued": 600, "Building": 570}[state]
     with pytest.raises(WaitTimeoutError, match=f"timed out. Last state: {state}, for {lasted} s."):
@@ -165,30 +166,30 @@ def test_a_stuck_build_times_out_with_its_last_state(mode, ending, state, platfo
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
 def test_an_unknown_status_means_not_yet(mode, platform, context):
-    platform.ending = Ending.UNKNOWN_STATUS
+    platform.packages.outcome = BuildOutcome.UNKNOWN_STATUS
     package_id = run_task(start_build(**mode), context)
-    assert platform.status(package_id) == "Succeeded"
+    assert platform.packages.status(package_id) == "Succeeded"
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
 def test_a_package_that_somebody_deletes_fails_the_task(mode, platform, context, clock):
-    platform.ending = Ending.STUCK_QUEUED
+    platform.packages.outcome = BuildOutcome.STUCK_QUEUED
     operator = start_build(**mode)
-    find = platform.packages.__class__.get
+    began, handle = clock.now(), platform.handle
 
-    class Vanishing(dict):
-        def get(self, key, default=None):
-            return default if clock.now() > began + 100 else find(self, key, default)
+    def without_packages_later(request):
+        if clock.now() > began + 100:
+            platform.packages.clear()
+        return handle(request)
 
-    began = clock.now()
-    platform.packages = Vanishing()
+    platform.handle = without_packages_later
     with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
         run_task(operator, context)
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
 def test_an_outage_is_tolerated_for_a_time_and_then_told(mode, platform, server, clock, context):
-    platform.ending = Ending.STUCK_BUILDING
+    platform.packages.outcome = BuildOutcome.STUCK_BUILDING
     hang_up_after = clock.now() + 200
     answer = platform.handle
 
@@ -227,7 +228,7 @@ def test_an_app_that_is_not_there_is_told(platform, context):
         ({"app_id": "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"}, "is a UUID"),
         ({"revision": 0}, "neither an SVN revision number"),
         ({"revision": "HEAD"}, "HEAD are not accepted"),
-        ({"branch": "branches/"}, "cannot be a branch"),
+        ({"branch": "branches/"}, "is not a branch"),
         ({"branch": ""}, "branch is empty"),
     ],
 )
@@ -293,7 +294,7 @@ def test_durations_that_cannot_be_are_refused(setting, value):
 
 
 def test_execution_timeout_holds_while_deferred(platform, clock, context):
-    platform.ending = Ending.STUCK_QUEUED
+    platform.packages.outcome = BuildOutcome.STUCK_QUEUED
     began = clock.now()
     with pytest.raises(WaitTimeoutError):
         run_task(start_build(deferrable=True, execution_timeout=timedelta(seconds=90)), context)

@@ -15,8 +15,8 @@ def delete(package_id, **changes):
 
 
 def test_it_deletes_one_package(platform, context):
-    gone = platform.add_package("shop", version="2.5.3", revision="0badc0de")
-    kept = platform.add_package("shop", version="2.5.2", revision="0badc0de")
+    gone = platform.packages.add("shop", version="2.5.3", revision="0badc0de")
+    kept = platform.packages.add("shop", version="2.5.2", revision="0badc0de")
     assert delete(gone).execute(context) == {"package_id": gone, "deleted": True}
     assert list(platform.packages) == [kept]
 
@@ -31,14 +31,14 @@ def test_a_package_that_is_not_there_may_be_good_enough(context):
 
 
 def test_a_package_in_use_fails_the_task_and_stays(platform, context):
-    used = platform.add_package("shop", version="2.5.3", revision="0badc0de", in_use=True)
+    used = platform.packages.add("shop", version="2.5.3", revision="0badc0de", in_use=True)
     with pytest.raises(PackageInUseError, match="in_use='skip'"):
         delete(used).execute(context)
     assert used in platform.packages
 
 
 def test_a_package_in_use_may_skip_the_task(platform, context):
-    used = platform.add_package("shop", version="2.5.3", revision="0badc0de", in_use=True)
+    used = platform.packages.add("shop", version="2.5.3", revision="0badc0de", in_use=True)
     with pytest.raises(AirflowSkipException, match=used):
         delete(used, in_use="skip").execute(context)
     assert used in platform.packages
@@ -57,7 +57,7 @@ def test_an_unknown_choice_is_refused():
 
 
 def test_everything_a_user_would_template_is_templated(platform, context):
-    gone = platform.add_package("shop", version="2.5.3", revision="0badc0de")
+    gone = platform.packages.add("shop", version="2.5.3", revision="0badc0de")
     operator = MendixDeletePackageOperator(
         task_id="delete", app_id="{{ app }}", package_id="{{ package }}", mendix_conn_id="{{ conn }}"
     )

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_mendix.archive.stores.local import LocalStore
 from airflow_provider_mendix.exceptions import MendixError
 from airflow_provider_mendix.operators.package import MendixPrunePackagesOperator
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import USER
@@ -29,7 +29,7 @@ def prune(**arguments):
 def packages(server, platform):
     """Put five packages there, the oldest first, a day apart."""
     return [
-        platform.add_package("shop", version=f"2.5.{5 - days}", revision="0badc0de", age=days * DAY)
+        platform.packages.add("shop", version=f"2.5.{5 - days}", revision="0badc0de", age=days * DAY)
         for days in (5, 4, 3, 2, 1)
     ]
 
@@ -102,7 +102,9 @@ class TestOperator:
 
     def test_it_keeps_as_many_of_each_branch(self, packages, platform, context):
         other = [
-            platform.add_package("shop", version=f"3.0.{days}", revision="0badc0de", branch="next", age=days * DAY)
+            platform.packages.add(
+                "shop", version=f"3.0.{days}", revision="0badc0de", branch="next", age=days * DAY
+            )
             for days in (9, 8)
         ]
         assert prune(keep_last=1, per_branch=True).execute(context)["deleted"] == [other[0], *packages[:4]]
@@ -283,7 +285,7 @@ class TestTrouble:
 
     def test_it_gives_up_where_nothing_goes_well(self, server, platform, context):
         ids = [
-            platform.add_package("shop", version="2.5.0", revision="0badc0de", age=days * DAY)
+            platform.packages.add("shop", version="2.5.0", revision="0badc0de", age=days * DAY)
             for days in range(40, 0, -1)
         ]
         platform.faults.add("bad_gateway", on="delete_package", times=None, after=1)
@@ -309,7 +311,7 @@ class TestTrouble:
 
         def handle(request):
             if len(platform.packages) == 4:
-                platform.set_api_key(USER, "another-key")
+                platform.permissions.set_api_key(USER, "another-key")
             return answer(request)
 
         platform.handle = handle

@@ -6,8 +6,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_mendix.exceptions import MendixConnectionError, NotFoundError, ServiceUnavailableError
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
-from airflow_provider_mendix.simulator.apis.routes import json_reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import json_reply
 
 from ..conftest import TOKEN, set_connection, use_token
 
@@ -26,8 +26,10 @@ def svn(token, platform, server, monkeypatch):
 
 
 def test_it_returns_the_newest_revision_of_a_git_app(platform, context):
-    platform.push("shop")
-    revision = platform.push("shop", message="Sell more", author="eva@example.com", mendix_version="10.24.0.7")
+    platform.repositories.push("shop")
+    revision = platform.repositories.push(
+        "shop", message="Sell more", author="eva@example.com", mendix_version="10.24.0.7"
+    )
     assert resolve(context) == {
         "app_id": "shop",
         "branch": "main",
@@ -43,7 +45,7 @@ def test_it_returns_the_newest_revision_of_a_git_app(platform, context):
 @pytest.mark.usefixtures("svn")
 def test_it_returns_the_newest_revision_of_an_svn_app(platform, context):
     for _ in range(30):
-        revision = platform.push(
+        revision = platform.repositories.push(
             "shop", message="Sell more", author="eva@example.com", mendix_version="8.18.5.18651"
         )
     assert resolve(context) == {
@@ -60,13 +62,15 @@ def test_it_returns_the_newest_revision_of_an_svn_app(platform, context):
 
 @pytest.mark.parametrize("branch", ["next", "branches/next"])
 def test_the_branch_comes_back_as_the_start_operator_wants_it(branch, platform, context):
-    revision = platform.push("shop", branch="next")
+    revision = platform.repositories.push("shop", branch="next")
     found = resolve(context, branch=branch)
     assert (found["branch"], found["revision"]) == ("branches/next", revision)
 
 
 def test_it_logs_one_line_of_what_it_found(platform, context, capsys):
-    revision = platform.push("shop", message=f"Sell {'more ' * 50}\n\nand more", author="eva@example.com")
+    revision = platform.repositories.push(
+        "shop", message=f"Sell {'more ' * 50}\n\nand more", author="eva@example.com"
+    )
     resolve(context)
     (told,) = [line for line in capsys.readouterr().out.splitlines() if revision in line]
     assert f"Revision {revision} of app shop: the newest of branch main, by eva@example.com: Sell more" in told
@@ -87,50 +91,49 @@ def test_a_commit_that_tells_little_is_good_enough(broken, platform, context):
 
 class TestSkipIfBuilt:
     def test_it_goes_on_if_nothing_was_built_from_that_revision(self, platform, context):
-        platform.add_package("shop", version="2.5.3", revision=platform.push("shop"))
-        revision = platform.push("shop")
+        platform.packages.add("shop", version="2.5.3", revision=platform.repositories.push("shop"))
+        revision = platform.repositories.push("shop")
         assert resolve(context, skip_if_built=True)["revision"] == revision
 
     def test_it_skips_and_names_the_package(self, platform, context):
-        revision = platform.push("shop")
-        old = platform.add_package("shop", version="2.5.3", revision=revision, age=60)
-        new = platform.add_package("shop", version="2.5.4", revision=revision, age=30)
+        revision = platform.repositories.push("shop")
+        old = platform.packages.add("shop", version="2.5.3", revision=revision, age=60)
+        new = platform.packages.add("shop", version="2.5.4", revision=revision, age=30)
         said = rf"Package {new} \(version 2\.5\.4\.{revision[:8]}, Succeeded\) .* was built from .*{revision}"
         with pytest.raises(AirflowSkipException, match=said) as skipped:
             resolve(context, skip_if_built=True)
         assert old not in str(skipped.value)
 
     def test_it_does_not_look_unless_it_is_told_to(self, platform, context):
-        revision = platform.push("shop")
-        platform.add_package("shop", version="2.5.3", revision=revision)
+        revision = platform.repositories.push("shop")
+        platform.packages.add("shop", version="2.5.3", revision=revision)
         assert resolve(context)["revision"] == revision
         assert not platform.journal.requests("GET", "/packages")
 
     @pytest.mark.parametrize(
         ("ending", "counts"),
         [
-            (Ending.SUCCEEDS, True),
-            (Ending.STUCK_QUEUED, True),
-            (Ending.UNKNOWN_STATUS, True),
-            (Ending.FAILS_WHILE_QUEUED, False),
+            (BuildOutcome.SUCCEEDS, True),
+            (BuildOutcome.STUCK_QUEUED, True),
+            (BuildOutcome.UNKNOWN_STATUS, True),
+            (BuildOutcome.FAILS_WHILE_QUEUED, False),
         ],
     )
     def test_a_package_counts_unless_it_is_failed(self, ending, counts, platform, context, clock):
-        revision = platform.push("shop")
-        package = platform.new_package(
-            platform.apps["shop"], version="2.5.3", revision=revision, branch="main", description=""
+        revision = platform.repositories.push("shop")
+        package_id = platform.packages.add(
+            "shop", version="2.5.3", revision=revision, steps=ending.steps(platform.packages.timeline)
         )
-        package.steps = ending.steps(platform.timeline)
         clock.sleep(30)
         if counts:
-            with pytest.raises(AirflowSkipException, match=package.package_id):
+            with pytest.raises(AirflowSkipException, match=package_id):
                 resolve(context, skip_if_built=True)
         else:
             assert resolve(context, skip_if_built=True)["revision"] == revision
 
     def test_with_git_the_branch_does_not_matter(self, platform, context):
-        revision = platform.push("shop")
-        platform.add_package("shop", version="2.5.3", revision=revision, branch="hotfix")
+        revision = platform.repositories.push("shop")
+        platform.packages.add("shop", version="2.5.3", revision=revision, branch="hotfix")
         with pytest.raises(AirflowSkipException):
             resolve(context, skip_if_built=True)
 
@@ -149,8 +152,8 @@ class TestSkipIfBuilt:
     )
     def test_with_svn_the_branch_must_agree(self, branch, built_from, counts, platform, context):
         name = None if branch in ("main", "trunk") else branch
-        revision = platform.push("shop", branch=name)
-        platform.add_package("shop", version="2.5.3", revision=revision, branch=built_from)
+        revision = platform.repositories.push("shop", branch=name)
+        platform.packages.add("shop", version="2.5.3", revision=revision, branch=built_from)
         if counts:
             with pytest.raises(AirflowSkipException):
                 resolve(context, branch=branch, skip_if_built=True)
@@ -159,24 +162,24 @@ class TestSkipIfBuilt:
 
     @pytest.mark.usefixtures("svn")
     def test_with_svn_a_renamed_package_does_not_count(self, platform, context):
-        revision = platform.push("shop")
-        package_id = platform.add_package("shop", version="2.5.3", revision=revision)
+        revision = platform.repositories.push("shop")
+        package_id = platform.packages.add("shop", version="2.5.3", revision=revision)
         platform.packages[package_id].name = "the-good-one.mda"
         assert resolve(context, skip_if_built=True)["revision"] == revision
 
     @pytest.mark.usefixtures("svn")
     def test_a_part_of_an_svn_number_is_another_number(self, platform, context):
         for _ in range(11):
-            revision = platform.push("shop")
+            revision = platform.repositories.push("shop")
         assert revision == "12"
         for other in ("1", "2", "120", "121"):
-            platform.add_package("shop", version="2.5.3", revision=other)
+            platform.packages.add("shop", version="2.5.3", revision=other)
         assert resolve(context, skip_if_built=True)["revision"] == "12"
 
 
 class TestFailures:
     def test_a_missing_branch_fails_at_once_and_the_branches_are_named(self, platform, context):
-        platform.push("shop", branch="next")
+        platform.repositories.push("shop", branch="next")
         with pytest.raises(
             AirflowFailException, match=r"no branch 'branches/nxt'\. Its branches: main, branches/next"
         ):
@@ -193,7 +196,7 @@ class TestFailures:
     def test_a_repository_that_is_not_there_fails_at_once(self, platform, context):
         app = platform.apps["shop"]
         # The Deploy API and the App Repository API do not always see the same apps.
-        platform.app_of = lambda project_id: None
+        platform.apps.of_project = lambda project_id: None
         with pytest.raises(AirflowFailException, match="404") as failed:
             resolve(context)
         assert isinstance(failed.value.__cause__, NotFoundError)
@@ -201,7 +204,10 @@ class TestFailures:
 
     @pytest.mark.parametrize(
         "take",
-        [lambda platform: platform.revoke_personal_access_token(TOKEN), lambda p: p.revoke_api_rights("shop")],
+        [
+            lambda platform: platform.permissions.revoke_personal_access_token(TOKEN),
+            lambda platform: platform.permissions.revoke("api", "shop"),
+        ],
     )
     def test_what_is_refused_fails_at_once(self, take, platform, context):
         take(platform)
@@ -233,7 +239,7 @@ class TestFailures:
 
 
 def test_everything_a_user_would_template_is_templated(platform, context, server, monkeypatch):
-    revision = platform.push("shop", branch="next")
+    revision = platform.repositories.push("shop", branch="next")
     use_token(monkeypatch, server)
     operator = MendixLatestRevisionOperator(
         task_id="newest", app_id="{{ app }}", branch="{{ branch }}", mendix_conn_id="{{ conn }}"

@@ -1,4 +1,4 @@
-"""A crowd of triggers in one event loop, in simulated time, over a simulated Mendix on loopback."""
+"""Many triggers in one event loop, in simulated time, with a simulated Mendix on loopback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_mendix.clock import SystemClock, use_clock
 from airflow_provider_mendix.polling import poller
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.package import PackageWait
 from airflow_provider_mendix.waits.poll_state import PollState
@@ -51,7 +51,7 @@ class SteppedClock:
                 ringing.cancel()
 
     def at(self, seconds, act):
-        """Do something in so many seconds."""
+        """Call a function after this many seconds."""
         timer = asyncio.get_event_loop_policy().get_event_loop().create_future()
         timer.add_done_callback(lambda _: act())
         self.timers.append((self.time + seconds, timer))
@@ -69,9 +69,9 @@ class SteppedClock:
 class Crowd:
     """Triggers that wait together.
 
-    :ivar most_connections: that were open at the same time.
-    :ivar trouble: may answer a request instead of Mendix.
-    :ivar waits_for_requests: whether time stands still while one is on the way.
+    :ivar most_connections: the most that were open at the same time.
+    :ivar trouble: a function that may return a reply in place of Mendix.
+    :ivar waits_for_requests: whether time stands still while a request is pending.
     """
 
     def __init__(self, platform, server, clock):
@@ -97,15 +97,16 @@ class Crowd:
     def began(self):
         return 1_700_000_000.0
 
-    def build(self, app_id="shop", ending=Ending.SUCCEEDS, timeline=None):
+    def build(self, app_id="shop", ending=BuildOutcome.SUCCEEDS, timeline=None):
         """Start a build and return its package id."""
         if app_id not in self.platform.apps:
             self.platform.add_app(app_id)
-        package = self.platform.new_package(
-            self.platform.apps[app_id], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+        return self.platform.packages.add(
+            app_id,
+            version="2.5.4",
+            revision="9f3ab2c1",
+            steps=ending.steps(timeline or Timeline(queued=20, building=60, uploading=10)),
         )
-        package.steps = ending.steps(timeline or Timeline(queued=20, building=60, uploading=10))
-        return package.package_id
 
     def trigger(
         self,
@@ -132,7 +133,7 @@ class Crowd:
         return MendixWaitTrigger(**json.loads(json.dumps(arguments)))
 
     def at(self, seconds, act):
-        """Do something while the triggers run; ``act`` gets their tasks."""
+        """Call a function after this many seconds of the run; it gets the tasks of the triggers."""
         self.plans.append((seconds, act))
 
     def ends(self):
@@ -154,12 +155,18 @@ class Crowd:
         tasks = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
         for seconds, act in self.plans:
             self.clock.at(seconds, lambda act=act: act(tasks))
-        while not all(task.done() for task in tasks):
-            await self.settle()
-            self.clock.advance()
+        await self.let_pass(*tasks)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await self.check_clean()
         return ended
+
+    async def let_pass(self, *tasks):
+        """Let time pass until tasks are done."""
+        while True:
+            await self.settle()
+            if all(task.done() for task in tasks):
+                return
+            self.clock.advance()
 
     async def settle(self):
         """Wait until every task is waiting."""

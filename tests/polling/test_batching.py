@@ -1,4 +1,4 @@
-"""One request for many waits, where that is cheaper, and no wait the worse for it."""
+"""One request for many waits, where that is cheaper, without harm to any wait."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_provider_mendix.polling.batching import (
     UNREADABLE,
     is_list_cheaper,
 )
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.waits.package import BuildCapacityWait, PackageWait
 from airflow_provider_mendix.waits.revision import RevisionWait
 
@@ -42,7 +42,7 @@ def test_the_waits_of_an_app_share_one_request_for_each_interval(crowd):
     assert len({event["result"]["package_id"] for event in events}) == 20
 
 
-def test_a_listed_package_is_handed_on_like_a_single_one(crowd, platform):
+def test_a_listed_package_has_the_same_result_as_a_single_one(crowd, platform):
     first, *_, alone = [crowd.build() for _ in range(5)] + [crowd.build("alone")]
     triggers = [crowd.trigger(package_id) for package_id in list(platform.packages)[:5]]
     results = [event["result"] for event in crowd.run(*triggers, crowd.trigger(alone, "alone"))]
@@ -64,7 +64,9 @@ def test_many_apps_share_few_connections(crowd):
 
 def test_waits_that_begin_at_different_times_come_together(crowd, clock):
     triggers = [
-        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), next_poll_at=clock.now() + phase / 2, timeout=200)
+        crowd.trigger(
+            crowd.build(ending=BuildOutcome.STUCK_QUEUED), next_poll_at=clock.now() + phase / 2, timeout=200
+        )
         for phase in range(20)
     ]
     crowd.run(*triggers)
@@ -73,9 +75,9 @@ def test_waits_that_begin_at_different_times_come_together(crowd, clock):
     assert crowd.requests("single") < 20
 
 
-def test_each_wait_is_answered_when_it_is_due_at_the_latest(crowd):
+def test_each_wait_gets_a_response_when_it_is_due_or_earlier(crowd):
     triggers = [
-        crowd.trigger(crowd.build(ending=Ending.STUCK_QUEUED), poll_interval=interval, timeout=300)
+        crowd.trigger(crowd.build(ending=BuildOutcome.STUCK_QUEUED), poll_interval=interval, timeout=300)
         for interval in (10.0, 10.0, 10.0, 25.0, 60.0)
     ]
     events = crowd.run(*triggers)
@@ -83,7 +85,7 @@ def test_each_wait_is_answered_when_it_is_due_at_the_latest(crowd):
     assert max(later - sooner for sooner, later in zip(crowd.times(), crowd.times()[1:], strict=False)) <= 10
 
 
-def test_a_package_that_is_missing_from_the_list_is_asked_for_before_it_counts_as_gone(crowd, platform):
+def test_a_package_missing_from_the_list_is_requested_before_it_counts_as_missing(crowd, platform):
     platform.faults.add("hidden_from_list", seconds=45, on="list_packages")
     assert succeeded(crowd.run(*(crowd.trigger(crowd.build()) for _ in range(4))))
     # Hidden, each interval costs the list and one call for each; seen, only the list.
@@ -91,7 +93,7 @@ def test_a_package_that_is_missing_from_the_list_is_asked_for_before_it_counts_a
     assert crowd.requests("list") == 9
 
 
-def test_a_package_that_is_gone_ends_its_own_wait_only(crowd):
+def test_a_missing_package_ends_its_own_wait_only(crowd):
     gone = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"
     ended, *others = crowd.run(crowd.trigger(gone), *(crowd.trigger(crowd.build()) for _ in range(4)))
     assert ended["error"]["type"] == "PackageNotFoundError"
@@ -104,7 +106,7 @@ def test_a_package_that_is_gone_ends_its_own_wait_only(crowd):
     [b"<html>Please sign in</html>", b'[{"PackageId": "p-1", "Sta', b"{}", b""],
     ids=["html", "truncated", "object", "empty"],
 )
-def test_a_list_that_cannot_be_read_starves_nobody(crowd, body):
+def test_an_unreadable_list_stops_no_wait(crowd, body):
     crowd.trouble = lambda request: (
         Reply(200, {"Content-Type": "application/json"}, body) if is_list(request) else None
     )
@@ -113,13 +115,13 @@ def test_a_list_that_cannot_be_read_starves_nobody(crowd, body):
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
-def test_a_list_that_is_refused_starves_nobody(crowd, status):
+def test_a_refused_list_stops_no_wait(crowd, status):
     crowd.trouble = lambda request: Reply(status) if is_list(request) else None
     assert succeeded(crowd.run(*(crowd.trigger(crowd.build()) for _ in range(5))))
 
 
 @pytest.mark.parametrize("odd", [None, 7, "a package", {}, {"PackageId": None, "Status": "Queued"}, []], ids=repr)
-def test_one_package_that_cannot_be_read_harms_no_other(crowd, platform, odd):
+def test_an_unreadable_package_affects_no_other(crowd, platform, odd):
     answer = platform.handle
 
     def handle(request):
@@ -133,29 +135,29 @@ def test_one_package_that_cannot_be_read_harms_no_other(crowd, platform, odd):
     assert crowd.requests("single") == 0
 
 
-def test_a_long_list_is_left_alone(crowd, platform):
+def test_a_long_list_is_not_requested_again(crowd, platform):
     """Four waits, and a list that costs more than four requests."""
     waited_for = [crowd.build() for _ in range(4)]
     for number in range(1500):
-        platform.add_package("shop", version=f"1.0.{number}", revision="9f3ab2c1")
+        platform.packages.add("shop", version=f"1.0.{number}", revision="9f3ab2c1")
     assert succeeded(crowd.run(*(crowd.trigger(package_id) for package_id in waited_for)))
-    # Nobody knows how long it is before the first look.
+    # Its length is known after the first request.
     assert crowd.requests("list") == 1
     assert crowd.requests("single") == 4 * 8
 
 
-def test_waits_for_room_and_for_packages_share_the_list(crowd):
-    rooms = [crowd.trigger("", wait=BuildCapacityWait("shop", most)) for most in (1, 2)]
+def test_waits_for_capacity_and_for_packages_share_the_list(crowd):
+    capacities = [crowd.trigger("", wait=BuildCapacityWait("shop", most)) for most in (1, 2)]
     packages = [crowd.trigger(crowd.build()) for _ in range(3)]
-    assert succeeded(crowd.run(*rooms, *packages))
+    assert succeeded(crowd.run(*capacities, *packages))
     assert (crowd.requests("list"), crowd.requests("single")) == (9, 0)
 
 
 def test_waits_for_one_branch_share_its_request(crowd, platform, server, monkeypatch):
     use_token(monkeypatch, server)
-    known = platform.push("shop")
+    known = platform.repositories.push("shop")
     source = RepositoryBranch("shop", platform.apps["shop"].project_id, "main")
-    crowd.at(35, lambda _: platform.push("shop"))
+    crowd.at(35, lambda _: platform.repositories.push("shop"))
     events = crowd.run(
         *(crowd.trigger("", wait=RevisionWait("shop", "main", known, source=source)) for _ in range(7))
     )
@@ -163,7 +165,7 @@ def test_waits_for_one_branch_share_its_request(crowd, platform, server, monkeyp
     assert crowd.times() == [10.0, 20.0, 30.0, 40.0]
 
 
-def test_a_restarted_crowd_is_spread_over_its_interval(crowd, clock):
+def test_waits_taken_over_are_spread_over_its_interval(crowd, clock):
     triggers = [
         crowd.trigger(crowd.build(f"app{app}"), f"app{app}", next_poll_at=clock.now() - 600, poll_interval=60.0)
         for app in range(40)
@@ -177,13 +179,13 @@ def test_a_restarted_crowd_is_spread_over_its_interval(crowd, clock):
         assert 5 <= sum(third <= at < third + 20 for at in first) <= 25
 
 
-def test_a_restarted_crowd_of_one_app_stays_together(crowd, clock):
+def test_waits_of_one_app_taken_over_stay_together(crowd, clock):
     triggers = [crowd.trigger(crowd.build(), next_poll_at=clock.now() - 600) for _ in range(10)]
     assert succeeded(crowd.run(*triggers))
     assert crowd.requests() <= 10
 
 
-def test_a_wait_in_the_group_of_another_app_is_none_of_its_business(crowd):
+def test_waits_of_another_app_are_in_another_batch(crowd):
     crowd.build("depot")
     events = crowd.run(
         *(crowd.trigger(crowd.build()) for _ in range(4)),

@@ -1,4 +1,4 @@
-"""Waits join and leave, are cancelled or have bugs: the others go on, and nothing is left over."""
+"""Waits join, leave, are cancelled or have bugs: the others continue, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import threading
 
 import pytest
 
-from airflow_provider_mendix.polling.poller import Poller
+from airflow_provider_mendix.api.conversations import app_id, environment_package, latest_revision, project_id
+from airflow_provider_mendix.exceptions import AppNotFoundError, MendixConnectionError, RateLimitedError
+from airflow_provider_mendix.polling.poller import Poller, poller_of
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.triggers import wait as triggers_wait
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.base import wait_from_json
@@ -22,11 +24,12 @@ from airflow_provider_mendix.waits.poll_state import PollState
 from ..conftest import KEY, USER, set_connection
 from .conftest import event_of
 
+PROJECT = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"
 TASK = contextvars.ContextVar("TASK", default="the triggerer")
 
 
 class Lines(logging.Handler):
-    """Notes each line of ours and the task whose context it was logged in."""
+    """Collects each of our log lines with the task in whose context it was logged."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +51,7 @@ def lines():
 
 
 class LoggedTrigger(MendixWaitTrigger):
-    """Runs in a context of its own, as in a triggerer, and logs there."""
+    """Runs and logs in a context of its own, as in a triggerer."""
 
     def __init__(self, name, **arguments):
         super().__init__(**arguments)
@@ -81,7 +84,7 @@ def test_each_line_is_in_the_log_of_its_own_task(crowd, lines):
 
 def test_lines_about_the_connection_are_in_no_task_log(crowd, lines, platform, server, monkeypatch):
     def rotate(_):
-        platform.set_api_key(USER, "the-new-key")
+        platform.permissions.set_api_key(USER, "the-new-key")
         set_connection(monkeypatch, host=server.api_url, password="the-new-key")
 
     crowd.at(15, rotate)
@@ -90,7 +93,7 @@ def test_lines_about_the_connection_are_in_no_task_log(crowd, lines, platform, s
     assert told == "the triggerer"
 
 
-def test_the_first_may_leave_and_the_rest_goes_on(crowd):
+def test_the_first_wait_may_leave_before_the_others(crowd):
     triggers = [crowd.trigger(crowd.build(timeline=Timeline(9 + 20 * nth, 0, 0))) for nth in range(4)]
     assert [event["ended"] for event in crowd.run(*triggers)] == ["success"] * 4
     assert crowd.most_connections <= 4
@@ -105,8 +108,8 @@ def test_waits_may_be_cancelled_at_any_time(crowd, seconds, who):
         assert isinstance(end, asyncio.CancelledError) if nth in who else end["ended"] == "success"
 
 
-def test_what_a_triggerer_says_when_it_cancels_comes_through(crowd):
-    """By its word it knows whether a user has done it."""
+def test_the_message_of_a_cancellation_arrives(crowd):
+    """Airflow tells by it whether a user has cancelled the trigger."""
     heard = []
 
     class Listening(MendixWaitTrigger):
@@ -130,7 +133,7 @@ def test_what_a_triggerer_says_when_it_cancels_comes_through(crowd):
     assert heard == ["user-action"]
 
 
-def test_a_wait_may_be_cancelled_while_its_request_is_on_the_way(crowd):
+def test_a_wait_may_be_cancelled_while_its_request_is_pending(crowd):
     waiting, has_left = [], threading.Event()
 
     def note(tasks):
@@ -149,7 +152,7 @@ def test_a_wait_may_be_cancelled_while_its_request_is_on_the_way(crowd):
     assert second["ended"] == "success"
 
 
-def test_a_wait_that_is_moved_to_another_triggerer_goes_on_there(crowd):
+def test_a_wait_continues_in_another_triggerer(crowd):
     package_id = crowd.build()
     crowd.at(35, lambda tasks: tasks[0].cancel())
     trigger = crowd.trigger(package_id)
@@ -161,7 +164,7 @@ def test_a_wait_that_is_moved_to_another_triggerer_goes_on_there(crowd):
     assert event["ended"] == "success"
 
 
-def test_a_later_crowd_on_the_same_loop_gets_a_new_poller(crowd):
+def test_later_waits_on_the_same_loop_get_a_new_poller(crowd):
     async def twice():
         ends = []
         for _ in range(2):
@@ -175,7 +178,7 @@ ERROR = ZeroDivisionError("a bug")
 
 
 def broken(part, package_id, app_id):
-    """A wait of which one part is a bug."""
+    """Return a wait with a bug in one part."""
 
     def fail(*_):
         raise ERROR
@@ -190,7 +193,7 @@ def broken(part, package_id, app_id):
     ["batch_key", "description", "call", "shared_call", "extract", "judge", "is_retryable", "has_single_call"],
 )
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_bug_in_one_wait_harms_no_other(crowd, monkeypatch, part, app_id, is_first):
+def test_a_bug_in_one_wait_affects_no_other(crowd, monkeypatch, part, app_id, is_first):
     package_id = crowd.build(app_id)
     wait = broken(part, package_id, app_id)
     monkeypatch.setattr(
@@ -223,7 +226,7 @@ def test_a_crash_of_the_poller_reaches_every_wait(crowd, monkeypatch):
     assert ended == [crash] * 4
 
 
-def test_a_poller_that_somebody_stops_tells_its_waits(crowd):
+def test_a_stopped_poller_ends_its_waits(crowd):
     def stop(tasks):
         (poller,) = (
             task
@@ -237,7 +240,7 @@ def test_a_poller_that_somebody_stops_tells_its_waits(crowd):
     assert [str(end) for end in ended] == ["The poller of this connection has been stopped."] * 3
 
 
-def test_who_comes_after_a_crash_gets_a_new_poller(crowd, monkeypatch):
+def test_a_wait_after_a_crash_gets_a_new_poller(crowd, monkeypatch):
     crashed = []
     start = Poller._send_due
 
@@ -284,20 +287,24 @@ def test_each_connection_has_a_poller_of_its_own(crowd, server, monkeypatch):
 
 def test_in_real_time(system_clock, monkeypatch):
     platform = Platform()
-    platform.add_account(USER, KEY)
+    platform.permissions.add_account(USER, KEY)
     platform.add_app("shop")
-    platform.timeline = Timeline.of(seconds=0.5)
+    platform.packages.timeline = Timeline.of(seconds=0.5)
 
     async def crowd_of(count):
         now = platform.clock.now()
         triggers = []
         for nth in range(count):
-            package = platform.new_package(
-                platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+            package_id = platform.packages.add(
+                "shop",
+                version="2.5.4",
+                revision="9f3ab2c1",
+                steps=(BuildOutcome.STUCK_QUEUED if nth == 0 else BuildOutcome.SUCCEEDS).steps(
+                    platform.packages.timeline
+                ),
             )
-            package.steps = (Ending.STUCK_QUEUED if nth == 0 else Ending.SUCCEEDS).steps(platform.timeline)
             state = PollState.begin(now, poll_interval=0.1, timeout=1.0, outage_tolerance=None)
-            wait = PackageWait("shop", package.package_id)
+            wait = PackageWait("shop", package_id)
             triggers.append(
                 MendixWaitTrigger(mendix_conn_id="mendix_default", wait=wait.to_json(), poll_state=state.to_json())
             )
@@ -309,3 +316,58 @@ def test_in_real_time(system_clock, monkeypatch):
     assert stuck["error"]["type"] == "WaitTimeoutError"
     assert [event["ended"] for event in done] == ["success"] * 29
     assert len(platform.journal) <= 13
+
+
+class TestConversations:
+    def run(self, conversation, **timing):
+        async def run():
+            async with poller_of("mendix_default") as poller:
+                return await poller.run(conversation, **timing)
+
+        return asyncio.run(run())
+
+    def test_the_result_is_returned(self, crowd, system_clock, platform):
+        platform.add_app("calc", repository="svn")
+        revision = platform.repositories.push("calc")
+        found = self.run(latest_revision("calc", "main", has_token=False))
+        assert found.revision == revision
+        assert len(platform.journal) == 2
+
+    def test_an_error_that_the_conversation_handles_goes_in(self, crowd, system_clock):
+        assert self.run(environment_package("shop", "Test")) is None
+
+    def test_another_error_comes_out(self, crowd, system_clock):
+        with pytest.raises(AppNotFoundError):
+            self.run(project_id("shoq"))
+
+    def test_one_without_a_call_needs_no_request(self, crowd, system_clock, platform):
+        wait = PackageWait("shop", "p")
+        assert self.run(wait.resolve()) is wait
+        assert not platform.journal
+
+    def test_the_rate_limit_counts_its_calls(self, crowd, rate_limit):
+        rate_limit(6)
+
+        async def run():
+            async with poller_of("mendix_default") as poller:
+                tasks = [asyncio.create_task(poller.run(app_id(project))) for project in [PROJECT] * 3]
+                await crowd.let_pass(*tasks)
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run(run())
+        assert crowd.times() == pytest.approx([0.0, 10.5, 21.0])
+
+    def test_it_gives_up_when_it_expires(self, crowd, clock, platform):
+        platform.faults.add("rate_limited", retry_after=300, times=1)
+
+        async def run():
+            async with poller_of("mendix_default") as poller:
+                with pytest.raises(RateLimitedError):
+                    await poller.run(project_id("shop"))
+                task = asyncio.create_task(poller.run(project_id("shop"), expires_in=60))
+                await crowd.let_pass(task)
+                with pytest.raises(MendixConnectionError, match="before the deadline: Mendix asked for a pause"):
+                    await task
+
+        asyncio.run(run())
+        assert clock.now() == crowd.began + 60

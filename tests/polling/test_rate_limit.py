@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix import settings
 from airflow_provider_mendix.polling.rate_limit import RateLimiter
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from .test_shared_client import kinds, spread_out
 
@@ -37,7 +37,7 @@ def test_a_sixth_may_go_at_once(per_minute, at_once):
 
 
 @pytest.mark.parametrize("per_minute", [1, 5, 6, 60, 600])
-def test_it_is_used_up(per_minute):
+def test_it_is_used_in_full(per_minute):
     limiter, now, gone = RateLimiter(per_minute), 1000.0, 0
     while now < 1600:
         now += limiter.delay(now)
@@ -46,7 +46,7 @@ def test_it_is_used_up(per_minute):
     assert per_minute * 9.5 <= gone <= per_minute * 10 + 1
 
 
-def test_none_is_none():
+def test_zero_means_no_limit():
     limiter = RateLimiter(0)
     for _ in range(10_000):
         assert limiter.delay(0.0) == 0
@@ -67,7 +67,7 @@ class TestInThePoller:
 
     def test_intervals_stretch_fairly(self, crowd, rate_limit, platform):
         rate_limit(60)
-        stuck = Ending.STUCK_QUEUED
+        stuck = BuildOutcome.STUCK_QUEUED
         crowd.run(*spread_out(crowd, 30, stuck, timeout=600, poll_interval=5.0))
         polls = [len(platform.journal.requests("GET", f"/apps/app{nth}/")) for nth in range(30)]
         assert max(polls) - min(polls) <= 1
@@ -77,14 +77,16 @@ class TestInThePoller:
         rate_limit(12)
         caplog.set_level(logging.INFO)
         triggers = spread_out(crowd, 3, poll_interval=5.0, timeout=900)
-        long = crowd.trigger(crowd.build("slow", Ending.STUCK_QUEUED), "slow", timeout=900, poll_interval=30.0)
+        long = crowd.trigger(
+            crowd.build("slow", BuildOutcome.STUCK_QUEUED), "slow", timeout=900, poll_interval=30.0
+        )
         crowd.run(*triggers, long)
         told = [record.message for record in caplog.records if "requests_per_minute" in record.message]
         assert len(told) == 2
         assert "need about 38 requests a minute, and [mendix] requests_per_minute allows 12." in told[0]
         assert "is enough for its waits again" in told[1]
 
-    def test_a_crowd_of_one_app_does_not_meet_it(self, crowd, rate_limit, caplog):
+    def test_many_waits_of_one_app_do_not_reach_it(self, crowd, rate_limit, caplog):
         rate_limit(60)
         crowd.run(*(crowd.trigger(crowd.build(), poll_interval=5.0) for _ in range(100)))
         assert crowd.requests() <= 20
@@ -101,7 +103,7 @@ class TestInThePoller:
     def test_deadlines_hold(self, crowd, rate_limit):
         rate_limit(2)
         triggers = [
-            crowd.trigger(crowd.build(f"app{nth}", Ending.STUCK_QUEUED), f"app{nth}", timeout=100.0 + nth)
+            crowd.trigger(crowd.build(f"app{nth}", BuildOutcome.STUCK_QUEUED), f"app{nth}", timeout=100.0 + nth)
             for nth in range(40)
         ]
         ended_at = crowd.ends()

@@ -28,10 +28,10 @@ def wait(run_sensor, server):
 
 @pytest.fixture
 def later(platform, clock):
-    """Let something happen to the environment some time from now."""
+    """Return a function that changes the environment after some seconds."""
 
     def change(seconds, **fields):
-        platform.environment("shop", "Test").later(clock.now() + seconds, **fields)
+        platform.environments["shop", "Test"].change_at(clock.now() + seconds, **fields)
 
     return change
 
@@ -91,12 +91,12 @@ class TestAllModesAlike:
             wait(mode, environment="TEST", status="Running")
         assert isinstance(failed.value.__cause__, EnvironmentNotFoundError)
 
-    def test_a_package_that_is_not_there_ends_it(self, mode, wait, platform):
+    def test_a_missing_package_ends_it(self, mode, wait, platform):
         with pytest.raises(AirflowFailException) as failed:
             wait(mode, status="Running", package_id=NOWHERE)
         assert isinstance(failed.value.__cause__, PackageNotFoundError)
 
-    def test_trouble_on_the_way_means_not_yet(self, mode, wait, platform):
+    def test_a_transient_error_means_not_yet(self, mode, wait, platform):
         put(platform, running=True)
         with platform.faults.add("bad_gateway", on="GET", times=20):
             assert wait(mode, status="Running", timeout=3600)["status"] == "Running"
@@ -111,7 +111,7 @@ class TestAllModesAlike:
             ({"environment": "", "status": "Running"}, "environment is empty"),
         ],
     )
-    def test_what_cannot_be_is_refused_before_any_request(self, mode, wanted, said, wait, platform):
+    def test_a_wrong_value_is_refused_before_any_request(self, mode, wanted, said, wait, platform):
         with pytest.raises(AirflowFailException, match=said):
             wait(mode, **wanted)
         assert not platform.journal
@@ -124,7 +124,7 @@ def test_it_says_which_version_runs_instead(wait, platform):
         wait("deferrable", status="Running", package_id=package, timeout=300)
 
 
-def test_it_waits_for_something():
+def test_it_needs_something_to_wait_for():
     with pytest.raises(ValueError, match="Give status"):
         MendixEnvironmentSensor(task_id="wait", app_id="shop", environment="Test")
 

@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_mendix.exceptions import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
-from airflow_provider_mendix.simulator.apis.routes import Reply
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import SENSOR_MODES, USER
 
@@ -27,13 +27,12 @@ def run_sensor(run_sensor, server):
 
 @pytest.fixture
 def build(platform):
-    """Start a build that ends as told, and give its package id."""
+    """Start a build with a given outcome, and return its package id."""
 
-    def start(ending=Ending.SUCCEEDS):
-        app = platform.apps["shop"]
-        package = platform.new_package(app, version="2.5.4", revision="9f3ab2c1", branch="main", description="")
-        package.steps = ending.steps(platform.timeline)
-        return package.package_id
+    def start(ending=BuildOutcome.SUCCEEDS):
+        return platform.packages.add(
+            "shop", version="2.5.4", revision="9f3ab2c1", steps=ending.steps(platform.packages.timeline)
+        )
 
     return start
 
@@ -47,25 +46,25 @@ class TestAllModesAlike:
             "name": "main-2.5.4.9f3ab2c1.mda",
             "version": "2.5.4.9f3ab2c1",
             "status": "Succeeded",
-            "size": len(platform.content(package_id)),
+            "size": len(platform.packages.content(package_id)),
             "creation_date": "2023-11-14T22:13:20+00:00",
-            # In this mode, each look is a process of its own, which knows of no other.
+            # In this mode each poll is a process of its own.
             "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
         }
 
     @pytest.mark.parametrize("interval", [5, 30])
-    def test_it_looks_at_the_asked_interval(self, mode, interval, run_sensor, build, platform):
+    def test_it_polls_at_its_interval(self, mode, interval, run_sensor, build, platform):
         run_sensor(mode, package_id=build(), poke_interval=interval)
         times = [entry.at for entry in platform.journal.requests("GET")]
         assert [round(later - sooner) for sooner, later in pairwise(times)] == [interval] * (90 // interval)
 
     def test_a_failed_package_fails_the_task(self, mode, run_sensor, build):
-        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        package_id = build(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(AirflowFailException, match=package_id):
             run_sensor(mode, package_id=package_id)
 
     def test_a_failed_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build, capsys):
-        package_id = build(Ending.FAILS_WHILE_BUILDING)
+        package_id = build(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(AirflowSkipException):
             run_sensor(mode, package_id=package_id, soft_fail=True)
         assert "Skipped, because soft_fail is set: Package" in capsys.readouterr().out
@@ -73,15 +72,15 @@ class TestAllModesAlike:
     def test_a_stuck_package_times_out(self, mode, run_sensor, build, clock):
         began = clock.now()
         with pytest.raises(AirflowSensorTimeout):
-            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600)
+            run_sensor(mode, package_id=build(BuildOutcome.STUCK_QUEUED), timeout=600)
         assert 600 <= clock.now() - began <= 630
 
     def test_a_stuck_package_skips_the_task_with_soft_fail(self, mode, run_sensor, build):
         with pytest.raises(AirflowSkipException):
-            run_sensor(mode, package_id=build(Ending.STUCK_QUEUED), timeout=600, soft_fail=True)
+            run_sensor(mode, package_id=build(BuildOutcome.STUCK_QUEUED), timeout=600, soft_fail=True)
 
     def test_an_unknown_status_means_not_yet(self, mode, run_sensor, build):
-        assert run_sensor(mode, package_id=build(Ending.UNKNOWN_STATUS))["status"] == "Succeeded"
+        assert run_sensor(mode, package_id=build(BuildOutcome.UNKNOWN_STATUS))["status"] == "Succeeded"
 
     def test_an_unknown_package_fails_the_task_at_once(self, mode, run_sensor, platform):
         with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
@@ -101,20 +100,20 @@ class TestAllModesAlike:
         ],
         ids=["html", "truncated", "bad-gateway"],
     )
-    def test_an_answer_that_cannot_be_read_means_not_yet(self, mode, broken, run_sensor, build, platform, clock):
+    def test_an_unreadable_response_means_not_yet(self, mode, broken, run_sensor, build, platform, clock):
         package_id = build()
         broken_until = clock.now() + 1200
         answer = platform.handle
         platform.handle = lambda request: broken if clock.now() < broken_until else answer(request)
         assert run_sensor(mode, package_id=package_id)["status"] == "Succeeded"
 
-    def test_an_answer_that_can_never_be_read_times_out(self, mode, run_sensor, build, platform):
+    def test_responses_that_stay_unreadable_time_out(self, mode, run_sensor, build, platform):
         platform.handle = lambda request: Reply(200, {}, b"[]")
         with pytest.raises(AirflowSensorTimeout):
             run_sensor(mode, package_id=build(), timeout=1800)
 
     def test_a_refused_key_fails_the_task_even_with_soft_fail(self, mode, run_sensor, build, platform):
-        platform.set_api_key(USER, "another-key")
+        platform.permissions.set_api_key(USER, "another-key")
         with pytest.raises(UnauthorizedError, match="API Rights"):
             run_sensor(mode, package_id=build(), soft_fail=True)
 
@@ -125,7 +124,7 @@ class TestAllModesAlike:
         assert not platform.journal
 
 
-def test_it_looks_once_before_it_defers(server, build, clock, context):
+def test_it_polls_once_before_it_defers(server, build, clock, context):
     package_id = build()
     clock.sleep(91)
     sensor = MendixPackageSensor(task_id="wait", app_id="shop", package_id=package_id, deferrable=True)
@@ -134,7 +133,7 @@ def test_it_looks_once_before_it_defers(server, build, clock, context):
 
 def test_it_times_out_with_the_last_state_when_deferred(run_sensor, build):
     with pytest.raises(AirflowSensorTimeout, match="timed out. Last state: Building"):
-        run_sensor("deferrable", package_id=build(Ending.STUCK_BUILDING), timeout=600)
+        run_sensor("deferrable", package_id=build(BuildOutcome.STUCK_BUILDING), timeout=600)
 
 
 def test_everything_a_user_would_template_is_templated(server, build, context):
@@ -158,6 +157,6 @@ def test_the_defaults_are_the_documented_ones():
     assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7200, False)
 
 
-def test_looking_more_often_than_every_five_seconds_is_refused():
+def test_a_shorter_interval_than_five_seconds_is_refused():
     with pytest.raises(ValueError, match="poke_interval must be at least 5 seconds"):
         MendixPackageSensor(task_id="wait", app_id="shop", package_id="p", poke_interval=1)

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, UnauthorizedError
 from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import KEY, SENSOR_MODES, TOKEN, USER, run_task, use_token
 
@@ -31,7 +31,7 @@ def run_sensor(run_sensor, server):
 
 @pytest.fixture
 def later(platform, clock):
-    """Do something as soon as a time has come; who waits lets it come."""
+    """Return a function that calls another one at the first request after some seconds."""
 
     def plan(seconds, act):
         at, answer, done = clock.now() + seconds, platform.handle, []
@@ -49,17 +49,17 @@ def later(platform, clock):
 
 @pytest.fixture(params=["git", "svn", "svn without token"])
 def known(request, platform, server, monkeypatch):
-    """Give the newest revision of an app, of each kind and by each API that knows it."""
+    """Return the newest revision of an app, for each kind of repository and each API that knows it."""
     platform.add_app("shop", repository=request.param.split()[0])
     if "without" not in request.param:
         use_token(monkeypatch, server)
-    return platform.push("shop", message="Known")
+    return platform.repositories.push("shop", message="Known")
 
 
 @pytest.fixture
 def on_git(platform, token):
-    """Give the newest revision of a Git app."""
-    return platform.push("shop", message="Known")
+    """Return the newest revision of a Git app."""
+    return platform.repositories.push("shop", message="Known")
 
 
 @pytest.mark.parametrize("mode", SENSOR_MODES)
@@ -67,7 +67,9 @@ class TestAllModesAlike:
     def test_it_waits_for_the_next_revision_and_returns_it(self, mode, run_sensor, known, later, platform, clock):
         began = clock.now()
         author = "eva@example.com"
-        pushed = later(100, lambda: platform.push("shop", message="Fix", author=author, mendix_version="10.6.1"))
+        pushed = later(
+            100, lambda: platform.repositories.push("shop", message="Fix", author=author, mendix_version="10.6.1")
+        )
         found = run_sensor(mode, newer_than=known)
         assert found == {
             "app_id": "shop",
@@ -81,17 +83,17 @@ class TestAllModesAlike:
         assert found["branch"] == ("main" if len(known) == 40 else "trunk")
         assert 100 <= clock.now() - began <= 130
 
-    def test_any_revision_will_do_if_none_is_known(self, mode, run_sensor, known):
+    def test_any_revision_ends_it_if_none_is_known(self, mode, run_sensor, known):
         assert run_sensor(mode)["revision"] == known
 
-    def test_it_looks_at_the_asked_interval(self, mode, run_sensor, on_git, later, platform):
-        later(200, lambda: platform.push("shop"))
+    def test_it_polls_at_its_interval(self, mode, run_sensor, on_git, later, platform):
+        later(200, lambda: platform.repositories.push("shop"))
         run_sensor(mode, newer_than=on_git, poke_interval=60)
         times = sorted({entry.at for entry in platform.journal.requests("GET")})
         assert [round(later - sooner) for sooner, later in pairwise(times)] == [60] * 4
 
     def test_another_branch_does_not_matter(self, mode, run_sensor, on_git, platform, later):
-        later(60, lambda: platform.push("shop", branch="next"))
+        later(60, lambda: platform.repositories.push("shop", branch="next"))
         with pytest.raises(AirflowSensorTimeout):
             run_sensor(mode, newer_than=on_git, timeout=600)
 
@@ -106,7 +108,7 @@ class TestAllModesAlike:
             run_sensor(mode, newer_than=on_git, timeout=600, soft_fail=True)
 
     def test_a_missing_branch_fails_the_task_at_once(self, mode, run_sensor, known, platform, clock):
-        platform.push("shop", branch="next")
+        platform.repositories.push("shop", branch="next")
         began = clock.now()
         with pytest.raises(
             AirflowFailException, match=r"no branch 'branches/nxt'.*(main|trunk), (branches/)?next\."
@@ -119,8 +121,8 @@ class TestAllModesAlike:
             run_sensor(mode, branch="next", soft_fail=True)
 
     @pytest.mark.parametrize("soft_fail", [False, True])
-    def test_a_branch_that_goes_away_ends_the_task(self, mode, soft_fail, run_sensor, known, later, platform):
-        newest = platform.push("shop", branch="next")
+    def test_a_branch_that_is_deleted_ends_the_task(self, mode, soft_fail, run_sensor, known, later, platform):
+        newest = platform.repositories.push("shop", branch="next")
 
         def delete():
             repository = platform.repositories["shop"]
@@ -143,8 +145,8 @@ class TestAllModesAlike:
             run_sensor(mode, app_id="shoq", soft_fail=True)
 
     @pytest.mark.parametrize("path", ["/", "/apps/shop", "branches/"], ids=["everything", "the-app", "the-branch"])
-    def test_a_passing_trouble_means_not_yet(self, mode, path, run_sensor, on_git, platform, clock):
-        """Also while it is still being found out what to ask."""
+    def test_a_transient_error_means_not_yet(self, mode, path, run_sensor, on_git, platform, clock):
+        """This includes errors of the lookup before the first poll."""
         began, answer = clock.now(), platform.handle
 
         def handle(request):
@@ -153,20 +155,20 @@ class TestAllModesAlike:
         platform.handle = handle
         assert run_sensor(mode)["revision"] == on_git
 
-    def test_a_trouble_that_never_passes_times_out(self, mode, run_sensor, on_git, platform, clock):
+    def test_an_error_that_stays_times_out(self, mode, run_sensor, on_git, platform, clock):
         platform.handle = lambda request: BAD_GATEWAY
         began = clock.now()
         with pytest.raises(AirflowSensorTimeout):
             run_sensor(mode, timeout=1800)
         assert 1800 <= clock.now() - began <= 1980
 
-    def test_a_trouble_that_never_passes_skips_the_task_with_soft_fail(self, mode, run_sensor, on_git, platform):
+    def test_an_error_that_stays_skips_the_task_with_soft_fail(self, mode, run_sensor, on_git, platform):
         platform.handle = lambda request: BAD_GATEWAY
         with pytest.raises(AirflowSkipException):
             run_sensor(mode, timeout=1800, soft_fail=True)
 
     def test_a_refused_key_fails_the_task_even_with_soft_fail(self, mode, run_sensor, on_git, platform):
-        platform.set_api_key(USER, "another-key")
+        platform.permissions.set_api_key(USER, "another-key")
         with pytest.raises(UnauthorizedError, match="API Rights"):
             run_sensor(mode, soft_fail=True)
 
@@ -190,7 +192,7 @@ class TestAllModesAlike:
 class TestPersonalAccessToken:
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_a_revoked_one_fails_the_task(self, mode, soft_fail, run_sensor, platform):
-        platform.revoke_personal_access_token(TOKEN)
+        platform.permissions.revoke_personal_access_token(TOKEN)
         with pytest.raises(
             UnauthorizedError if soft_fail else AirflowFailException, match="was revoked"
         ) as failed:
@@ -199,19 +201,19 @@ class TestPersonalAccessToken:
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_one_without_scope_fails_the_task(self, mode, soft_fail, run_sensor, platform):
-        platform.add_personal_access_token(TOKEN, scopes=["mx:app:read"])
+        platform.permissions.add_personal_access_token(TOKEN, scopes=["mx:app:read"])
         said = "has the scope mx:modelrepository:repo:read"
         with pytest.raises(ForbiddenError if soft_fail else AirflowFailException, match=said):
             run_sensor(mode, soft_fail=soft_fail)
 
-    def test_one_of_somebody_outside_the_team_fails_the_task(self, mode, run_sensor, platform):
-        platform.revoke_team_membership("shop")
+    def test_one_of_a_user_outside_the_team_fails_the_task(self, mode, run_sensor, platform):
+        platform.permissions.revoke("team", "shop")
         with pytest.raises(AirflowFailException, match="member of the app's team"):
             run_sensor(mode)
 
     def test_one_that_is_revoked_meanwhile_fails_the_task(self, mode, run_sensor, platform, later):
-        known = platform.push("shop")
-        later(60, lambda: platform.revoke_personal_access_token(TOKEN))
+        known = platform.repositories.push("shop")
+        later(60, lambda: platform.permissions.revoke_personal_access_token(TOKEN))
         with pytest.raises(AirflowFailException, match="was revoked"):
             run_sensor(mode, newer_than=known)
 
@@ -226,12 +228,12 @@ def test_a_git_app_without_token_fails_the_task(mode, run_sensor):
 @pytest.mark.usefixtures("token")
 class TestWhatIsNewer:
     def test_a_git_hash_may_be_short(self, platform, run_sensor, later):
-        known = platform.push("shop")
-        pushed = later(60, lambda: platform.push("shop"))
+        known = platform.repositories.push("shop")
+        pushed = later(60, lambda: platform.repositories.push("shop"))
         assert run_sensor("deferrable", newer_than=known[:8].upper())["revision"] == pushed[0]
 
     def test_a_git_branch_that_was_reset_counts(self, platform, run_sensor):
-        older, newer = platform.push("shop"), platform.push("shop")
+        older, newer = platform.repositories.push("shop"), platform.repositories.push("shop")
         repository = platform.repositories["shop"]
         reset = {"main": repository.branches["main"][:-1]}
         platform.repositories["shop"] = msgspec.structs.replace(repository, branches=reset)
@@ -241,9 +243,9 @@ class TestWhatIsNewer:
     def test_an_svn_number_is_compared_as_a_number(self, as_type, platform, run_sensor, later):
         platform.add_app("shop", repository="svn")
         for _ in range(8):
-            known = platform.push("shop")
+            known = platform.repositories.push("shop")
         assert known == "9"
-        pushed = later(60, lambda: platform.push("shop"))
+        pushed = later(60, lambda: platform.repositories.push("shop"))
         assert run_sensor("deferrable", newer_than=as_type(known))["revision"] == pushed[0] == "10"
 
     def test_an_older_svn_number_does_not_count(self, platform, run_sensor):
@@ -252,8 +254,8 @@ class TestWhatIsNewer:
             run_sensor("deferrable", newer_than=5, timeout=600)
 
 
-def test_it_defers_what_it_found_out_and_no_secret(platform, token, context, clock):
-    known = platform.push("shop", branch="next")
+def test_it_defers_with_the_located_branch_and_no_secret(platform, token, context, clock):
+    known = platform.repositories.push("shop", branch="next")
     sensor = MendixRevisionSensor(
         task_id="wait",
         app_id="{{ app }}",
@@ -303,14 +305,14 @@ def test_it_defers_before_the_branch_was_located(token, platform, context, clock
 
 
 def test_the_triggerer_locates_the_branch(token, platform, context, clock):
-    known = platform.push("shop", branch="next")
+    known = platform.repositories.push("shop", branch="next")
     with platform.faults.add("bad_gateway", on="GET", times=20):
         sensor = MendixRevisionSensor(task_id="wait", app_id="shop", branch="next", deferrable=True)
         assert run_task(sensor, context)["revision"] == known
 
 
 def test_a_missing_branch_fails_the_task_in_the_triggerer_too(token, platform, context):
-    platform.push("shop", branch="next")
+    platform.repositories.push("shop", branch="next")
     with platform.faults.add("bad_gateway", on="GET", times=8):
         sensor = MendixRevisionSensor(task_id="wait", app_id="shop", branch="nxt", deferrable=True)
         with pytest.raises(AirflowFailException, match="no branch 'branches/nxt'.*branches/next"):
@@ -332,6 +334,6 @@ def test_the_defaults_are_the_documented_ones():
     assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7200, False)
 
 
-def test_a_sensor_has_to_say_what_it_waits_for(context):
+def test_a_subclass_must_say_what_it_waits_for(context):
     with pytest.raises(NotImplementedError):
         MendixSensor(task_id="wait").poke(context)

@@ -23,7 +23,7 @@ class Deployer:
 
     @property
     def backups(self) -> str:
-        environment_id = self.platform.environment("shop", self.mode).environment_id
+        environment_id = self.platform.environments["shop", self.mode].environment_id
         return f"/api/v2/apps/{PROJECT}/environments/{environment_id}"
 
     @property
@@ -31,11 +31,11 @@ class Deployer:
         return self.talk.json("GET", self.path)["Status"]
 
     def package(self, version: str = "1.0.0", **more: Any) -> str:
-        return self.platform.add_package("shop", version=version, revision="9f3ab2c1", **more)
+        return self.platform.packages.add("shop", version=version, revision="9f3ab2c1", **more)
 
     def put(self, version: str = "1.0.0", *, running: bool = False) -> str:
         package_id = self.package(version)
-        self.platform.add_environment("shop", self.mode, package_id=package_id, running=running)
+        self.platform.environments.add("shop", self.mode, package_id=package_id, running=running)
         return package_id
 
     def post(self, action: str, body: Any = None) -> Reply:

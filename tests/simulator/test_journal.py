@@ -1,4 +1,4 @@
-"""The journal tells who asked what, and no secret."""
+"""The journal has every request, and no secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_unknown_routes_are_in_it_too(talk):
 
 
 def test_picking(talk):
-    package_id = talk.platform.add_package("shop", version="1.0.0", revision="63")
+    package_id = talk.platform.packages.add("shop", version="1.0.0", revision="63")
     talk.file(talk.link(package_id))
     talk.start()
     pick = talk.platform.journal.requests
@@ -62,7 +62,7 @@ def test_each_host_has_its_name(talk):
 
 
 def test_it_holds_no_secret(talk):
-    package_id = talk.platform.add_package("shop", version="1.0.0", revision="63")
+    package_id = talk.platform.packages.add("shop", version="1.0.0", revision="63")
     link = talk.link(package_id)
     talk.file(link)
     talk.repository(f"/v1/repositories/{PROJECT}/info")

@@ -17,6 +17,7 @@ from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.hooks.connection import base_url
+from airflow_provider_mendix.simulator.faults.registry import KINDS
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:
@@ -54,7 +55,7 @@ def project(mendix: MendixClient, app_id: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_stop(number):
+def test_it_serves_until_it_is_stopped(number):
     process = run("--app", "plan", "--seconds", "0", "--package-size", "5000", "--with-old-package")
     try:
         found = connection(process)
@@ -73,8 +74,8 @@ def test_it_serves_until_it_is_told_to_stop(number):
     assert (process.returncode, complaints) == (0, "")
 
 
-def test_user_key_and_ending():
-    process = run("--user", "bob@example.com", "--api-key", "it's", "--ending", "stuck_queued", "--seconds", "0")
+def test_user_key_and_outcome():
+    process = run("--user", "bob@example.com", "--api-key", "it's", "--outcome", "stuck_queued", "--seconds", "0")
     try:
         found = connection(process)
         assert (found["login"], found["password"]) == ("bob@example.com", "it's")
@@ -118,7 +119,7 @@ def test_faults():
     assert process.returncode == 0
 
 
-def test_taken_port_is_said_in_words():
+def test_a_taken_port_ends_with_a_message():
     first = run()
     try:
         port = connection(first)["host"].rpartition(":")[2]
@@ -132,9 +133,16 @@ def test_taken_port_is_said_in_words():
         first.communicate(timeout=30)
 
 
-def test_unknown_ending_is_refused():
-    process = run("--ending", "explodes")
+def test_unknown_outcome_is_refused():
+    process = run("--outcome", "explodes")
     _, complaints = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "explodes" in complaints
     assert "stuck_building" in complaints
+
+
+def test_program_lists_the_faults_that_there_are():
+    command = [sys.executable, "-m", "airflow_provider_mendix.simulator", "--fault", "explodes"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert all(name in ran.stderr for name in ("explodes", *KINDS))

@@ -22,10 +22,10 @@ def places(request):
 
 
 def test_what_was_to_be_replaced_stays_when_the_download_fails(platform, server, place, host, context):
-    platform.package_size = 40 * MIB  # more than one block
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = 40 * MIB  # more than one block
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
     place.put(b"the release of last week", manifest=b"{}")
-    host.then(cut(platform.package_size - 10))
+    host.then(cut(platform.packages.default_size - 10))
     host.always(cut(0))
     with pytest.raises(DownloadError):
         transfer(package_id, place, if_object_exists="replace").execute(context)

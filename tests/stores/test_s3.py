@@ -22,8 +22,8 @@ def places(request):
 def test_a_bit_that_flips_on_the_way_to_the_store_is_refused(
     call, platform, server, places, wire, connect, context
 ):
-    platform.package_size = 9 * MIB
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = 9 * MIB
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
     connect(endpoint_url=f"http://127.0.0.1:{wire.port}")
     wire.before = lambda name, _: "flip" if name == call else None
     with pytest.raises(OSError):  # noqa: PT011 -- each library has its own words

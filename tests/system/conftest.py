@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
-from airflow_provider_mendix.simulator.state.packages import Ending
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from ..airflow_stack.reports import add_table, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
 from ..airflow_stack.scenario import Scenario, Scenarios
@@ -55,12 +55,12 @@ def scenarios(airflow: AirflowStack, archive: Path, pytestconfig: pytest.Config)
             return made
 
         release = scenario("release", "example_mendix_archive", "wait_until_succeeded", conn_id="mendix_default")
-        old = release.platform.add_package("shop", version="2.5.3", revision="0badc0de")
+        old = release.platform.packages.add("shop", version="2.5.3", revision="0badc0de")
         release.start(revision=release.revision, version="2.5.4", archive=archive.as_uri(), old_package_id=old)
 
         for name, ending in (
-            ("build", Ending.STUCK_BUILDING),
-            ("failed_build", Ending.FAILS_WHILE_BUILDING),
+            ("build", BuildOutcome.STUCK_BUILDING),
+            ("failed_build", BuildOutcome.FAILS_WHILE_BUILDING),
         ):
             build = scenario(name, "system_build", "build", ending=ending)
             build.start(connection=build.conn_id, revision=build.revision)
@@ -101,11 +101,13 @@ def releases(
 
         killed = scenario("killed", no)
         # Long enough for the next try to begin while the first start goes on.
-        killed.platform.deployment = DeploymentTimeline(stopping=0, starting=30, backing_up=0, restoring=0)
+        killed.platform.environments.timeline = DeploymentTimeline(
+            stopping=0, starting=30, backing_up=0, restoring=0
+        )
         killed.kill_after("create_snapshot", "stop_environment", "transport_package", "start_environment")
         scenario("approved", yes)
         scenario("probe_fails", yes).platform.faults.add("bad_gateway", on="/apps/shop/Acceptance/", times=None)
-        scenario("start_fails", yes).platform.next_starts.append("DB_SYNC_FAILED")
+        scenario("start_fails", yes).platform.environments.next_starts.append("DB_SYNC_FAILED")
         scenario("rejected", {"approve_acceptance": "Reject"})
         for made in releases.values():
             made.start(archive=(archive / made.name).as_uri())

@@ -42,15 +42,15 @@ class ReleaseScenario(Scenario):
         self._next_poll_at = 0.0
         self._open_since: dict[tuple[str, int], float] = {}
         self._is_damaged = False
-        self.platform.timeline = Timeline.of(seconds=2)
+        self.platform.packages.timeline = Timeline.of(seconds=2)
         # A step that takes no time is not deferred. A deferred one must not end at its first poll: a busy
         # scheduler could see that before it sees the deferral, and fail the task.
-        self.platform.deployment = DeploymentTimeline(
+        self.platform.environments.timeline = DeploymentTimeline(
             stopping=0, transporting=0, starting=8, backing_up=8, restoring=0
         )
         for mode, version in (("Acceptance", "2.5.3"), ("Production", "2.5.2")):
-            package_id = self.platform.add_package("shop", version=version, revision="0badc0de")
-            self.platform.add_environment("shop", mode, package_id=package_id, running=True).data = f"of {mode}"
+            package_id = self.platform.packages.add("shop", version=version, revision="0badc0de")
+            self.platform.environments.add("shop", mode, package_id=package_id, running=True).data = f"of {mode}"
             self.old[mode] = package_id
 
     def kill_after(self, *endpoints: str) -> None:
@@ -67,7 +67,7 @@ class ReleaseScenario(Scenario):
 
     def environment(self, mode: str) -> StoredEnvironment:
         """Return an environment in its present state."""
-        return self.platform.environment("shop", mode)
+        return self.platform.environments["shop", mode]
 
     @property
     def new(self) -> str:
@@ -94,7 +94,7 @@ class ReleaseScenario(Scenario):
             return
         tasks = self._update()
         self._answer()
-        for fault in [fault for fault in self.killing if fault.struck]:
+        for fault in [fault for fault in self.killing if fault.call_count]:
             running = [task for task in tasks.values() if task["state"] == "running" and task["pid"]]
             if len(running) == 1:
                 self.killing.remove(fault)
@@ -128,7 +128,7 @@ class ReleaseScenario(Scenario):
         super().start(mendix_conn_id=self.conn_id, **conf)
 
     def _describe(self, entry: Entry) -> str:
-        names = {found.environment_id: found.mode for found in self.platform.environments("shop")}
+        names = {found.environment_id: found.mode for found in self.platform.environments.of("shop")}
         found = re.search(r"/environments/([^/]+)/(\w+)$", entry.path)
         if found:
             return f"{names.get(found[1], found[1])}: {found[2]}"

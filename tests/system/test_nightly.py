@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
 
 from ..conftest import KEY, TOKEN, USER
 from ..on_airflow.conftest import ROOT, AirflowCommand
@@ -31,9 +31,9 @@ FAULTS = [
 def nightly(tmp_path):
     """Run the DAG once, and say how many builds each app got."""
     platform = Platform()
-    platform.add_account(USER, KEY)
-    platform.add_personal_access_token(TOKEN)
-    platform.timeline = Timeline.of(seconds=0)
+    platform.permissions.add_account(USER, KEY)
+    platform.permissions.add_personal_access_token(TOKEN)
+    platform.packages.timeline = Timeline.of(seconds=0)
     for number, app_id in enumerate(APPS):
         platform.add_app(app_id, repository="svn" if number % 4 == 0 else "git")
 
@@ -75,11 +75,11 @@ def test_twenty_apps_are_built_once_and_then_only_what_has_changed(nightly, faul
     active = [nightly.platform.faults.add(kind, **parameters) for kind, parameters in faults]
     assert nightly() == Counter(APPS)
     assert {package.app_id for package in nightly.platform.packages.values()} == set(APPS)
-    assert [fault.struck for fault in active] == [parameters["times"] for _, parameters in faults]
+    assert [fault.call_count for fault in active] == [parameters["times"] for _, parameters in faults]
 
     assert nightly() == Counter()
 
-    newest = nightly.platform.push("app-06")
+    newest = nightly.platform.repositories.push("app-06")
     assert nightly() == Counter({"app-06": 1})
     (built,) = (entry.body for entry in nightly.platform.journal.requests("POST")[-1:])
     assert (built["Revision"], built["Version"]) == (newest, "0.0.2")

@@ -50,12 +50,14 @@ def test_a_release_goes_to_acceptance_and_production_in_order(end, archive):
         assert environment.running_package_id == release.new
         assert environment.data == f"of {mode}"
         (snapshot,) = (
-            one for one in release.platform.snapshots.values() if one.environment_id == environment.environment_id
+            one
+            for one in release.platform.backups.snapshots.values()
+            if one.environment_id == environment.environment_id
         )
         assert snapshot.data_version.startswith({"Acceptance": "2.5.3", "Production": "2.5.2"}[mode])
         assert [seen.status for seen in release.requests if seen.path == environment.path][-1] == 200
     stored = archive / "approved" / "shop" / release.platform.packages[release.new].name
-    assert stored.read_bytes() == release.platform.content(release.new)
+    assert stored.read_bytes() == release.platform.packages.content(release.new)
     assert release.tasks["production.roll_back.is_needed"] == "skipped"
     assert states(release, "roll_back.stop", "roll_back.start") == {"skipped"}
 
@@ -63,12 +65,12 @@ def test_a_release_goes_to_acceptance_and_production_in_order(end, archive):
 def test_the_rollback_dag_brings_back_an_archived_package_and_its_data(end, releases, archive):
     release = end("approved")
     older, platform = release.new, release.platform
-    newer = platform.add_package("shop", version="2.6.0", revision="0badc0de")
+    newer = platform.packages.add("shop", version="2.6.0", revision="0badc0de")
     kept = release.environment("Acceptance")
-    environment = platform.add_environment("shop", "Acceptance", package_id=newer, running=True)
+    environment = platform.environments.add("shop", "Acceptance", package_id=newer, running=True)
     environment.data = "written since"
     (snapshot_id,) = (
-        one.snapshot_id for one in platform.snapshots.values() if one.environment_id == kept.environment_id
+        one.snapshot_id for one in platform.backups.snapshots.values() if one.environment_id == kept.environment_id
     )
     known = set(platform.packages)
     archived = archive / "approved" / "shop" / platform.packages[older].name
@@ -80,7 +82,7 @@ def test_the_rollback_dag_brings_back_an_archived_package_and_its_data(end, rele
     assert back.changes() == ["upload", *on("Acceptance", "stop", "transport", "restores", "start")]
     assert back.refused() == []
     (uploaded,) = set(platform.packages) - known
-    assert platform.content(uploaded) == archived.read_bytes()
+    assert platform.packages.content(uploaded) == archived.read_bytes()
     environment = back.environment("Acceptance")
     assert (environment.running_package_id, environment.data) == (uploaded, "of Acceptance")
     assert [seen.status for seen in back.requests if seen.path == environment.path][-1] == 200

@@ -11,7 +11,7 @@ def test_a_release_waits_deferred_archives_and_deletes(scenarios, archive):
     assert release.run_state == "success"
     assert release.package.version == f"2.5.4.{release.revision[:8]}"
     stored = archive / "shop" / release.package.name
-    assert stored.read_bytes() == release.platform.content(release.package.package_id)
+    assert stored.read_bytes() == release.platform.packages.content(release.package.package_id)
     assert release.count("DELETE", 204) == 1
 
 

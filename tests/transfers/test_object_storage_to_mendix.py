@@ -21,7 +21,7 @@ from airflow_provider_mendix.exceptions import (
     NotArchivedError,
     UploadFailedError,
 )
-from airflow_provider_mendix.simulator import Ending
+from airflow_provider_mendix.simulator import BuildOutcome
 from airflow_provider_mendix.simulator import server as simulators
 from airflow_provider_mendix.transfers import object_storage_to_mendix
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
@@ -91,7 +91,7 @@ def uploads(platform) -> list[Any]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_round_trip(mode, package_id, place, places, platform, context, clock):
-    original = platform.content(package_id)
+    original = platform.packages.content(package_id)
     first = transfer(package_id, place).execute(context)
     del platform.packages[package_id]
 
@@ -100,7 +100,7 @@ def test_round_trip(mode, package_id, place, places, platform, context, clock):
     assert again != package_id
     (request,) = uploads(platform)
     assert request.query == {"name": NAME}
-    (job_id,) = platform.jobs
+    (job_id,) = platform.packages.jobs
     assert context["ti"].xcoms["mendix_upload"] == {
         "package_id": again,
         "job_id": job_id,
@@ -118,31 +118,31 @@ def test_round_trip(mode, package_id, place, places, platform, context, clock):
 def test_it_waits_for_the_job(local_lost, platform, context, clock):
     began = clock.now()
     package_id = upload(local_lost, poll_interval=5).execute(context)
-    assert platform.status(package_id) == "Succeeded"
+    assert platform.packages.status(package_id) == "Succeeded"
     assert 30 <= clock.now() - began < 40
 
 
 def test_not_waiting_it_ends_at_once(local_lost, platform, context, clock):
     began = clock.now()
     package_id = upload(local_lost, wait_for_completion=False).execute(context)
-    assert platform.status(package_id) == "Uploading"
+    assert platform.packages.status(package_id) == "Uploading"
     assert clock.now() == began
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_failed_job_fails_the_task_and_a_retry_uploads_again(deferrable, local_lost, platform, context):
-    platform.next_endings.append(Ending.FAILS_WHILE_UPLOADING)
+    platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_UPLOADING)
     with pytest.raises(UploadFailedError, match="ended as Failed. Mendix gives no reason"):
         run_task(upload(local_lost, deferrable=deferrable), context)
     context["ti"].try_number = 2
     package_id = run_task(upload(local_lost, deferrable=deferrable), context)
-    assert platform.status(package_id) == "Succeeded"
+    assert platform.packages.status(package_id) == "Succeeded"
     assert len(uploads(platform)) == 2
 
 
 def test_a_word_that_nobody_knows_means_not_yet(local_lost, platform, context):
-    platform.next_endings.append(Ending.UNKNOWN_STATUS)
-    assert platform.status(upload(local_lost).execute(context)) == "Succeeded"
+    platform.packages.next_outcomes.append(BuildOutcome.UNKNOWN_STATUS)
+    assert platform.packages.status(upload(local_lost).execute(context)) == "Succeeded"
 
 
 def test_the_trigger_holds_no_secret(local_lost, platform, context):
@@ -166,7 +166,7 @@ class TestOnce:
         (package_id,) = platform.packages
         context["ti"].try_number = try_number
         assert upload(local_lost).execute(context) == package_id
-        assert platform.status(package_id) == "Succeeded"
+        assert platform.packages.status(package_id) == "Succeeded"
         assert list(platform.packages) == [package_id]
         assert context["ti"].xcoms["mendix_upload"]["job_id"] is None
 
@@ -239,7 +239,7 @@ class TestOnce:
         assert platform.packages == {}
         monkeypatch.setattr(simulators._Handler, "do_POST", whole)
         context["ti"].try_number = 2
-        assert platform.status(upload(local_lost).execute(context)) == "Succeeded"
+        assert platform.packages.status(upload(local_lost).execute(context)) == "Succeeded"
         assert len(platform.packages) == 1
 
     def test_a_reset_is_not_repeated(self, local_lost, platform, context):
@@ -326,7 +326,7 @@ class TestNothingIsSent:
 
 class TestRefusedByMendix:
     def test_a_refused_key_shows_before_the_file_is_sent(self, local_lost, platform, context):
-        platform.set_api_key("ana@example.com", "another-key")
+        platform.permissions.set_api_key("ana@example.com", "another-key")
         with pytest.raises(AirflowFailException, match="UnauthorizedError"):
             upload(local_lost).execute(context)
         assert uploads(platform) == []
@@ -392,8 +392,8 @@ def test_the_doubtful_sizes_get_a_warning(local_lost, platform, context, logged,
 
 def test_memory_does_not_grow_with_the_file(local, platform, server, context, monkeypatch):
     """The simulator would keep the file in this same process, so this host throws away what it gets."""
-    platform.package_size = 64 * MIB
-    package_id = platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = 64 * MIB
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
     place = local()
     transfer(package_id, place).execute(context)
     got = []

@@ -1,7 +1,7 @@
-"""Run triggers in a fresh process, as a triggerer would, and report what held up its event loop.
+"""Run triggers in a new process, as a triggerer does, and report what blocked its event loop.
 
 Reads from standard input a JSON list of trigger rows, runs them at the same time, and prints JSON: the events,
-every step of the loop that took longer than allowed, and every synchronous look-up of a connection.
+every step of the loop that took longer than allowed, and every synchronous lookup of a connection.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LONGEST_STEP = 0.05
 
 
 def note_slow_steps(found: list[str]) -> None:
-    """Note each step of the loop that takes too long, but for the time that other processes have the core."""
+    """Note each step of the loop that takes too long, without the time that other processes used the core."""
     original = asyncio.events.Handle._run
 
     def timed(handle: asyncio.events.Handle) -> None:
         began, stolen = time.perf_counter(), _seconds_without_a_core()
         original(handle)
         took = time.perf_counter() - began
-        # Looked at again only if need be: it is a file.
+        # Reading it takes time: it is a file.
         if took > LONGEST_STEP and (took := took - _seconds_without_a_core() + stolen) > LONGEST_STEP:
             found.append(f"{handle!r} took {took:.3f} seconds")
 
@@ -38,7 +38,7 @@ def note_slow_steps(found: list[str]) -> None:
 
 
 def _seconds_without_a_core() -> float:
-    """How long this thread has been ready to run and was not let; 0 where that is not known."""
+    """Return how long this thread was ready but had no core; 0 where that is unknown."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
@@ -75,7 +75,7 @@ async def run(rows: list[tuple[str, dict[str, object]]]) -> list[object]:
 
 def main() -> None:
     rows = json.load(sys.stdin)
-    # The first look-up loads Airflow's own secrets backends, once in a triggerer's life, whoever asks.
+    # The first lookup in a process loads Airflow's own secrets backends.
     connection = asyncio.run(get_async_connection("mendix_default"))
     slow: list[str] = []
     note_slow_steps(slow)
@@ -83,7 +83,7 @@ def main() -> None:
     forbid_on_the_loop(BaseHook, "get_connection", lookups)
     # Its class is Airflow's model before 3.2, and the SDK's from there on.
     forbid_on_the_loop(type(connection), "extra_dejson", lookups)
-    # A full collection of all that Airflow itself has loaded takes 0.1 s, whoever happens to set it off.
+    # A full collection of everything that Airflow itself has loaded takes 0.1 s.
     gc.collect()
     gc.freeze()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Nothing that runs in a triggerer may hold up its event loop: all other triggers would stand still with it."""
+"""No trigger blocks the event loop of the triggerer: it would block all other triggers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.simulator.apis.routes import Reply
+from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
-from airflow_provider_mendix.simulator.state.packages import Ending, Timeline
-from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
+from airflow_provider_mendix.simulator.wire import Reply
 from airflow_provider_mendix.triggers.wait import MendixWaitTrigger
 from airflow_provider_mendix.waits.package import PackageWait
 from airflow_provider_mendix.waits.poll_state import PollState
@@ -31,10 +31,10 @@ TRIES = 5
 def live():
     """A Mendix in real time."""
     platform = Platform()
-    platform.add_account(USER, KEY)
+    platform.permissions.add_account(USER, KEY)
     for app_id in ("shop", "html", "truncated"):
         platform.add_app(app_id)
-    platform.timeline = Timeline.of(seconds=0.5)
+    platform.packages.timeline = Timeline.of(seconds=0.5)
     with Server(platform) as server:
         yield platform, server
 
@@ -47,7 +47,7 @@ def row(package_id, conn_id="mendix_default", app_id="shop", timeout=60.0, outag
 
 
 def probe(rows, server, **connections):
-    """Run rows in a fresh process; the connection leads to the server unless told otherwise."""
+    """Run rows in a new process; by default the connection leads to the server."""
     environment = {**os.environ, "PYTHONPATH": str(PROBE.parent.parent.parent)}
     for conn_id, password in {"mendix_default": KEY, **connections}.items():
         values = {"conn_type": "mendix", "login": USER, "password": password, "host": server.api_url}
@@ -65,7 +65,7 @@ def probe(rows, server, **connections):
 
 
 def probe_until_quiet(make_rows, server, **connections):
-    """A busy machine may hold up one run; what really blocks does so in every run."""
+    """Probe several times: a busy machine may delay one run, a blocking call delays every run."""
     for _ in range(TRIES):
         report = probe(make_rows(), server, **connections)
         if not report["slow"]:
@@ -73,15 +73,13 @@ def probe_until_quiet(make_rows, server, **connections):
     return report
 
 
-def test_no_path_of_the_trigger_holds_up_the_loop(live):
+def test_no_path_of_the_trigger_blocks_the_loop(live):
     platform, server = live
 
     def start(ending, app_id="shop"):
-        package = platform.new_package(
-            platform.apps[app_id], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
+        return platform.packages.add(
+            app_id, version="2.5.4", revision="9f3ab2c1", steps=ending.steps(platform.packages.timeline)
         )
-        package.steps = ending.steps(platform.timeline)
-        return package.package_id
 
     answer = platform.handle
     broken = {}
@@ -96,20 +94,20 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
 
     def rows():
         broken.clear()
-        # Alone in their apps: the list of all packages would tell of them, too.
-        html, truncated = (start(Ending.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
+        # Each is the only one of its app: a list of packages would show it, too.
+        html, truncated = (start(BuildOutcome.SUCCEEDS, app_id) for app_id in ("html", "truncated"))
         broken[html] = Reply(502, {"Content-Type": "text/html"}, b"<html>" + b"x" * 1_000_000)
         broken[truncated] = Reply(200, {"Content-Type": "application/json"}, b'[{"PackageId": "' * 10_000)
         return [
-            row(start(Ending.SUCCEEDS)),
-            row(start(Ending.UNKNOWN_STATUS)),
-            row(start(Ending.FAILS_WHILE_BUILDING)),
+            row(start(BuildOutcome.SUCCEEDS)),
+            row(start(BuildOutcome.UNKNOWN_STATUS)),
+            row(start(BuildOutcome.FAILS_WHILE_BUILDING)),
             row("00000000-0000-4000-8000-000000000000"),
-            row(start(Ending.STUCK_BUILDING), timeout=1.0),
+            row(start(BuildOutcome.STUCK_BUILDING), timeout=1.0),
             row(html, app_id="html", outage_tolerance=0.5),
             row(truncated, app_id="truncated", outage_tolerance=0.5),
-            row(start(Ending.SUCCEEDS), conn_id="wrong_key"),
-            row(start(Ending.SUCCEEDS), conn_id="nowhere"),
+            row(start(BuildOutcome.SUCCEEDS), conn_id="wrong_key"),
+            row(start(BuildOutcome.SUCCEEDS), conn_id="nowhere"),
         ]
 
     report = probe_until_quiet(rows, server, wrong_key="another-key")
@@ -131,7 +129,7 @@ def test_no_path_of_the_trigger_holds_up_the_loop(live):
 
 
 class BlockingTrigger(BaseTrigger):
-    """What the probe must find: a sleep, and a synchronous look-up, on the loop."""
+    """Blocks the loop with a sleep and a synchronous lookup."""
 
     def serialize(self):
         return "tests.triggers.test_event_loop.BlockingTrigger", {}

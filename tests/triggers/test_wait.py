@@ -20,11 +20,9 @@ def trigger(clock, **changes):
     return MendixWaitTrigger(**arguments)
 
 
-def test_it_goes_on_with_a_key_that_was_rotated(platform, server, clock, monkeypatch):
-    package = platform.new_package(
-        platform.apps["shop"], version="2.5.4", revision="9f3ab2c1", branch="main", description=""
-    )
-    platform.set_api_key(USER, "the-new-key")
+def test_it_continues_with_a_rotated_key(platform, server, clock, monkeypatch):
+    package_id = platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.permissions.set_api_key(USER, "the-new-key")
     answer = platform.handle
 
     def handle(request):
@@ -34,34 +32,34 @@ def test_it_goes_on_with_a_key_that_was_rotated(platform, server, clock, monkeyp
         return reply
 
     platform.handle = handle
-    event = run_trigger(trigger(clock, wait=PackageWait("shop", package.package_id).to_json()))
+    event = run_trigger(trigger(clock, wait=PackageWait("shop", package_id).to_json()))
     assert event["ended"] == "success"
     assert [entry.status for entry in platform.journal].count(401) == 1
 
 
-def test_it_says_that_a_key_is_refused_if_it_did_not_change(platform, server, clock):
-    platform.set_api_key(USER, "the-new-key")
+def test_a_refused_key_that_did_not_change_ends_it(platform, server, clock):
+    platform.permissions.set_api_key(USER, "the-new-key")
     event = run_trigger(trigger(clock))
     assert event["error"]["type"] == "UnauthorizedError"
 
 
-def test_it_says_that_the_connection_is_gone(clock):
+def test_a_missing_connection_ends_it(clock):
     event = run_trigger(trigger(clock, mendix_conn_id="nowhere"))
     assert event["error"]["type"] == "InvalidConnectionError"
     assert "nowhere" in event["error"]["message"]
 
 
-def test_it_says_that_it_cannot_read_its_wait(clock):
+def test_an_unreadable_wait_ends_it(clock):
     event = run_trigger(trigger(clock, wait={"type": "FutureWait"}))
     assert event["error"]["type"] == "UnexpectedEventError"
 
 
-def test_it_says_that_it_cannot_read_its_poll_state(clock):
+def test_an_unreadable_poll_state_ends_it(clock):
     event = run_trigger(trigger(clock, poll_state={"deadline": "tomorrow"}))
     assert event["error"]["type"] == "UnexpectedEventError"
 
 
-def test_its_row_is_json_as_it_is_written(clock):
+def test_its_row_rebuilds_it(clock):
     given = trigger(clock)
     path, arguments = given.serialize()
     assert path == "airflow_provider_mendix.triggers.wait.MendixWaitTrigger"

@@ -1,4 +1,4 @@
-"""The Build API: every documented answer and refusal.
+"""The Build API: every documented response and refusal.
 
 The messages are our own; Mendix's codes and HTTP statuses are the contract. No code is documented for an unknown
 branch or revision or for a version used before, so all three are accepted here. A list is in no particular order.
@@ -7,24 +7,17 @@ branch or revision or for a version used before, so all three are accepted here.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_mendix.api import build
+from airflow_provider_mendix.simulator.apis.credentials import creator_of
 from airflow_provider_mendix.simulator.apis.deploy import find_app
-from airflow_provider_mendix.simulator.apis.routes import (
-    RefusedError,
-    Reply,
-    Request,
-    json_reply,
-    read_body,
-    serves,
-)
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Ending, StoredPackage
-
-if TYPE_CHECKING:
-    from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.apis.files import link
+from airflow_provider_mendix.simulator.routes import serves
+from airflow_provider_mendix.simulator.state.cloud import Cloud
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage
+from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
 
 
 class _Start(msgspec.Struct, rename="pascal"):
@@ -35,81 +28,80 @@ class _Start(msgspec.Struct, rename="pascal"):
 
 
 @serves(build.LIST_PACKAGES)
-def list_packages(platform: Platform, request: Request, app_id: str) -> Reply:
-    app = find_app(platform, app_id, unknown=platform.options.unknown_app_on_list)
-    found = [package for package in platform.packages.values() if package.app_id == app.app_id]
-    found.sort(key=lambda package: package.package_id)
-    return json_reply([_shown(platform, package) for package in found])
+def list_packages(cloud: Cloud, request: Request, app_id: str) -> Reply:
+    app = find_app(cloud, app_id, unknown=cloud.options.unknown_app_on_list)
+    found = sorted(cloud.packages.of(app.app_id), key=lambda package: package.package_id)
+    return json_reply([_shown(cloud, package) for package in found])
 
 
 @serves(build.GET_PACKAGE)
-def get_package(platform: Platform, request: Request, app_id: str, package_id: str) -> Reply:
-    return json_reply(shown_package(platform, _find(platform, app_id, package_id), request))
+def get_package(cloud: Cloud, request: Request, app_id: str, package_id: str) -> Reply:
+    return json_reply(shown_package(cloud, _find(cloud, app_id, package_id), request))
 
 
 @serves(build.DELETE_PACKAGE)
-def delete_package(platform: Platform, request: Request, app_id: str, package_id: str) -> Reply:
-    package = _find(platform, app_id, package_id)
-    if platform.in_use(package_id):
+def delete_package(cloud: Cloud, request: Request, app_id: str, package_id: str) -> Reply:
+    package = _find(cloud, app_id, package_id)
+    if cloud.is_in_use(package_id):
         raise RefusedError(409, "PACKAGE_IN_USE", f"An environment of the app has package {package_id}.")
-    del platform.packages[package.package_id]
-    return Reply(platform.options.delete_status)
+    del cloud.packages[package.package_id]
+    return Reply(cloud.options.delete_status)
 
 
 @serves(build.DOWNLOAD_PACKAGE)
-def download_package(platform: Platform, request: Request, app_id: str, package_id: str) -> Reply:
-    _find(platform, app_id, package_id)
-    if platform.status(package_id) != SUCCEEDED:
+def download_package(cloud: Cloud, request: Request, app_id: str, package_id: str) -> Reply:
+    _find(cloud, app_id, package_id)
+    if cloud.packages.status(package_id) != SUCCEEDED:
         raise RefusedError(500, "BUILD_NOT_SUCCEEDED", f"Package {package_id} is not ready for download.")
-    if platform.options.download == "redirect":
-        return Reply(302, {"Location": platform.link(package_id)})
-    return Reply(200, {"Content-Type": "application/octet-stream"}, platform.content(package_id))
+    if cloud.options.download == "redirect":
+        return Reply(302, {"Location": link(cloud, package_id)})
+    return Reply(200, {"Content-Type": "application/octet-stream"}, cloud.packages.content(package_id))
 
 
 @serves(build.START_BUILD)
-def start_build(platform: Platform, request: Request, app_id: str) -> Reply:
-    app = find_app(platform, app_id, unknown=platform.options.unknown_app_on_start)
-    wish = read_body(request, _Start)
-    if wish.revision in (None, "") or not wish.version:
+def start_build(cloud: Cloud, request: Request, app_id: str) -> Reply:
+    app = find_app(cloud, app_id, unknown=cloud.options.unknown_app_on_start)
+    payload = read_body(request, _Start)
+    if payload.revision in (None, "") or not payload.version:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both Revision and Version must be given.")
-    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", wish.version):
-        raise RefusedError(400, "INVALID_VERSION", f"{wish.version!r} is not major.minor.patch.")
-    ending = platform.take_ending()
-    if ending is Ending.REFUSED:
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", payload.version):
+        raise RefusedError(400, "INVALID_VERSION", f"{payload.version!r} is not major.minor.patch.")
+    outcome = cloud.packages.take_outcome()
+    if outcome is BuildOutcome.REFUSED:
         raise RefusedError(500, "BUILD_FAILED", "The build could not be started.")
-    package = platform.new_package(
-        app,
-        version=wish.version,
-        revision=str(wish.revision),
-        branch=wish.branch,
-        description=wish.description or "",
-        creator=platform.creator(request),
+    package_id = cloud.packages.add(
+        app.app_id,
+        version=payload.version,
+        revision=str(payload.revision),
+        branch=payload.branch,
+        description=payload.description or "",
+        creator=creator_of(cloud, request),
+        steps=outcome.steps(cloud.packages.timeline),
     )
-    package.steps = ending.steps(platform.timeline)
-    return json_reply({"PackageId": package.package_id})
+    return json_reply({"PackageId": package_id})
 
 
-def _find(platform: Platform, app_id: str, package_id: str) -> StoredPackage:
+def shown_package(cloud: Cloud, package: StoredPackage, request: Request) -> dict[str, object]:
+    """Return a package as the API shows it, with a link to its file if the request asks for one."""
+    shown = _shown(cloud, package)
+    if request.query.get("url", "").lower() == "true":
+        if shown["Status"] == SUCCEEDED:
+            shown["Url"] = {"Location": link(cloud, package.package_id), "TTL": cloud.options.ttl}
+        elif cloud.options.not_ready == "null":
+            shown["Url"] = None
+    return shown
+
+
+def _find(cloud: Cloud, app_id: str, package_id: str) -> StoredPackage:
     if not app_id or not package_id:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both AppId and PackageId must be given.")
-    package = platform.packages.get(package_id)
+    package = cloud.packages.get(package_id)
     if package is None or package.app_id != app_id:
         raise RefusedError(404, "PACKAGE_NOT_FOUND", f"App {app_id} has no package or build {package_id}.")
     return package
 
 
-def shown_package(platform: Platform, package: StoredPackage, request: Request) -> dict[str, object]:
-    """Show a package, with a link to its file if the request asks for one."""
-    shown = _shown(platform, package)
-    if request.query.get("url", "").lower() == "true":
-        if shown["Status"] == SUCCEEDED:
-            shown["Url"] = {"Location": platform.link(package.package_id), "TTL": platform.options.ttl}
-        elif platform.options.not_ready == "null":
-            shown["Url"] = None
-    return shown
-
-
-def _shown(platform: Platform, package: StoredPackage) -> dict[str, object]:
+def _shown(cloud: Cloud, package: StoredPackage) -> dict[str, object]:
     shown: dict[str, object] = {
         "PackageId": package.package_id,
         "Name": package.name,
@@ -117,10 +109,10 @@ def _shown(platform: Platform, package: StoredPackage) -> dict[str, object]:
         "Version": package.version,
         "Creator": package.creator,
         "CreationDate": int(package.created_at * 1000),
-        "Status": platform.status(package.package_id),
+        "Status": cloud.packages.status(package.package_id),
     }
     if shown["Status"] == SUCCEEDED:
         shown["Size"] = package.size
-    elif platform.options.not_ready == "null":
+    elif cloud.options.not_ready == "null":
         shown["Size"] = None
     return shown

@@ -1,29 +1,21 @@
 """The Deploy API, version 1: the settings of an environment.
 
-Documented are the keys of constants and scheduled events. Every constant is a ``String`` here, one without a value
-has ``null``, and what a custom setting looks like is invented. Nothing is changed if any of it is refused.
+The keys of constants and scheduled events are documented. Every constant is a ``String`` here, one without a value
+has ``null``, and the form of a custom setting is invented. If any change is refused, none is made.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from airflow_provider_mendix.api import deploy
 from airflow_provider_mendix.simulator.apis.environments import find_environment, find_environment_to_change
-from airflow_provider_mendix.simulator.apis.routes import (
-    RefusedError,
-    Reply,
-    Request,
-    json_reply,
-    read_body,
-    serves,
-)
+from airflow_provider_mendix.simulator.routes import serves
+from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.state.environments import StoredEnvironment
-
-if TYPE_CHECKING:
-    from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
 
 
 class _Setting(msgspec.Struct, rename="pascal"):
@@ -38,27 +30,27 @@ class _Settings(msgspec.Struct, rename="pascal"):
 
 
 @serves(deploy.GET_SETTINGS)
-def get_settings(platform: Platform, request: Request, app_id: str, environment: str) -> Reply:
-    return json_reply(_shown(find_environment(platform, app_id, environment)))
+def get_settings(cloud: Cloud, request: Request, app_id: str, environment: str) -> Reply:
+    return json_reply(_shown(find_environment(cloud, app_id, environment)))
 
 
 @serves(deploy.SET_SETTINGS)
-def set_settings(platform: Platform, request: Request, app_id: str, environment: str) -> Reply:
-    target = find_environment_to_change(platform, app_id, environment)
-    wish = read_body(request, _Settings)
-    for settings, known, code in [
-        (wish.constants, target.constants, "CONSTANT_NOT_FOUND"),
-        (wish.custom_settings, target.custom_settings, "CUSTOM_SETTING_NOT_SUPPORTED"),
-        (wish.scheduled_events, target.scheduled_events, "SCHEDULED_EVENT_NOT_FOUND"),
-    ]:
+def set_settings(cloud: Cloud, request: Request, app_id: str, environment: str) -> Reply:
+    target = find_environment_to_change(cloud, app_id, environment)
+    payload = read_body(request, _Settings)
+    changes = [
+        (payload.constants, target.constants, "CONSTANT_NOT_FOUND"),
+        (payload.custom_settings, target.custom_settings, "CUSTOM_SETTING_NOT_SUPPORTED"),
+        (payload.scheduled_events, target.scheduled_events, "SCHEDULED_EVENT_NOT_FOUND"),
+    ]
+    for settings, known, code in changes:
         for setting in settings:
             if setting.name not in known:
                 raise RefusedError(400, code, f"{target.mode} has no {setting.name!r}.")
-    if any(event.value not in ("Enabled", "Disabled") for event in wish.scheduled_events):
+    if any(event.value not in ("Enabled", "Disabled") for event in payload.scheduled_events):
         raise RefusedError(500, "INVALID_SCHEDULED_EVENT_PARAMETER", "An event is Enabled or Disabled.")
-    target.constants.update({setting.name: setting.value for setting in wish.constants})
-    target.custom_settings.update({setting.name: setting.value for setting in wish.custom_settings})
-    target.scheduled_events.update({setting.name: setting.value for setting in wish.scheduled_events})
+    for settings, known, _ in changes:
+        known.update({setting.name: setting.value for setting in settings})
     return json_reply(_shown(target))
 
 

@@ -1,75 +1,70 @@
 """The Team Server API: branches of SVN apps and their newest revisions.
 
 The messages are our own; Mendix's codes and HTTP statuses are the contract. That Git apps and Free Apps are not
-served is documented or follows from revisions being numbers; how they are refused is not.
+served is documented, or follows from revisions being numbers; how they are refused is not documented.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_mendix.api import team_server
 from airflow_provider_mendix.simulator.apis.deploy import find_app
-from airflow_provider_mendix.simulator.apis.routes import RefusedError, Reply, Request, json_reply, serves
-from airflow_provider_mendix.simulator.state.packages import App
+from airflow_provider_mendix.simulator.routes import serves
+from airflow_provider_mendix.simulator.state.apps import App
+from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.state.repositories import PREFIX, Commit
-
-if TYPE_CHECKING:
-    from airflow_provider_mendix.simulator.state.platform import Platform
+from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
 
 _MOST_REVISIONS = 20
 
 
 @serves(team_server.LIST_BRANCHES)
-def list_branches(platform: Platform, request: Request, app_id: str) -> Reply:
-    app = _find_app(platform, app_id)
-    return json_reply([_shown_branch(platform, app, name) for name in platform.repositories[app_id].branches])
+def list_branches(cloud: Cloud, request: Request, app_id: str) -> Reply:
+    app = _find_app(cloud, app_id)
+    return json_reply([_shown_branch(cloud, app, name) for name in cloud.repositories[app_id].branches])
 
 
 @serves(team_server.GET_BRANCH)
-def get_branch(platform: Platform, request: Request, app_id: str, branch: str) -> Reply:
-    app = _find_app(platform, app_id)
-    return json_reply(_shown_branch(platform, app, _find_branch(platform, app, branch)))
+def get_branch(cloud: Cloud, request: Request, app_id: str, branch: str) -> Reply:
+    app = _find_app(cloud, app_id)
+    return json_reply(_shown_branch(cloud, app, _find_branch(cloud, app, branch)))
 
 
 @serves(team_server.LIST_REVISIONS)
-def list_revisions(platform: Platform, request: Request, app_id: str, branch: str) -> Reply:
-    app = _find_app(platform, app_id)
-    commits = platform.repositories[app_id].branches[_find_branch(platform, app, branch)]
+def list_revisions(cloud: Cloud, request: Request, app_id: str, branch: str) -> Reply:
+    app = _find_app(cloud, app_id)
+    commits = cloud.repositories[app_id].branches[_find_branch(cloud, app, branch)]
     return json_reply([_shown_revision(commit) for commit in commits[-_MOST_REVISIONS:]])
 
 
-def _find_app(platform: Platform, app_id: str) -> App:
-    app = find_app(platform, app_id)
+def _find_app(cloud: Cloud, app_id: str) -> App:
+    app = find_app(cloud, app_id)
     if app.repository == "svn" and not app.free:
         return app
-    if platform.options.team_server_refusal == "NO_ACCESS":
+    if cloud.options.team_server_refusal == "NO_ACCESS":
         raise RefusedError(403, "NO_ACCESS", f"The Team Server API does not serve app {app_id}.")
     raise RefusedError(404, "APP_NOT_FOUND", f"No app {app_id} is known to the Team Server API.")
 
 
-def _find_branch(platform: Platform, app: App, branch: str) -> str:
-    """Give the name by which the repository keeps a branch."""
-    repository = platform.repositories[app.app_id]
-    prefix = PREFIX if platform.options.team_server_branch_names == "prefixed" else ""
+def _find_branch(cloud: Cloud, app: App, branch: str) -> str:
+    """Return the name by which the repository keeps a branch."""
+    repository = cloud.repositories[app.app_id]
+    prefix = PREFIX if cloud.options.team_server_branch_names == "prefixed" else ""
     spelled = {name if name == repository.main_line else prefix + name: name for name in repository.branches}
     if branch not in spelled:
         raise RefusedError(404, "BRANCH_NOT_FOUND", f"This app has no branch with the name '{branch}'.")
     return spelled[branch]
 
 
-def _shown_branch(platform: Platform, app: App, name: str) -> dict[str, Any]:
-    latest = platform.repositories[app.app_id].branches[name][-1]
+def _shown_branch(cloud: Cloud, app: App, name: str) -> dict[str, Any]:
+    latest = cloud.repositories[app.app_id].branches[name][-1]
     shown: dict[str, Any] = {"Name": name, "LatestRevisionNumber": int(latest.id)}
     if latest.mendix_version is not None:
         shown["LatestRevisionMendixVersion"] = _three_parts(latest.mendix_version)
     shown["DisplayName"] = app.line(name)
-    built = [
-        package
-        for package in platform.packages.values()
-        if package.app_id == app.app_id and package.line == app.line(name)
-    ]
-    if built and platform.options.tagged_versions:
+    built = [package for package in cloud.packages.of(app.app_id) if package.line == app.line(name)]
+    if built and cloud.options.tagged_versions:
         shown["LatestTaggedVersion"] = max(built, key=lambda package: package.created_at).version
     return shown
 

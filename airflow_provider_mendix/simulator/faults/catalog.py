@@ -1,7 +1,7 @@
-"""What can go wrong between a client and Mendix. A fault is data: what it does to a request and to its answer.
+"""What can go wrong between a client and Mendix. A fault is data: what it does to a request and to its response.
 
-A fault's name is its class in lower case: ``rate_limited`` is :class:`RateLimited`. Those that change what Mendix
-says are in :mod:`~airflow_provider_mendix.simulator.faults.payload_faults`.
+A fault's name is its class in lower case: ``rate_limited`` is :class:`RateLimited`. Those that change payloads
+are in :mod:`~airflow_provider_mendix.simulator.faults.payload_faults`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from airflow_provider_mendix.simulator.apis.routes import Reply, Request, json_reply
+from airflow_provider_mendix.simulator.wire import Reply, Request, json_reply, text_reply
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Times = Annotated[int, msgspec.Meta(ge=1)]
@@ -29,8 +29,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=_na
 
     :param on: which requests, as words that must all fit: ``api``, ``repository`` or ``files`` for the host, a
         method, an endpoint (``start_build``), or a part of the path, which has a ``/`` in it.
-    :param times: how many of those that it makes a difference to; ``None`` for all, until it is taken away.
-    :param after: how many of those go well first.
+    :param times: how many of those it strikes; ``None`` for all, until it is removed. A request that the fault
+        does not change is not counted.
+    :param after: how many of those pass first.
     """
 
     on: str = ""
@@ -43,15 +44,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=_na
         return _name(type(self).__name__)
 
     def change(self, request: Request) -> Request | None:
-        """Change a request before it is handled, or give ``None`` if this makes no difference to it."""
+        """Return the changed request, or ``None`` if the fault does not change it."""
         return None
 
     def instead(self, now: float) -> Reply | None:
-        """Give the answer to a request that is not handled at all, or ``None`` to let it be handled."""
+        """Return the response to a request that is not handled, or ``None`` if it is handled."""
         return None
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
-        """Change an answer, or give ``None`` if this makes no difference to it."""
+        """Return the changed response, or ``None`` if the fault does not change it."""
         return None
 
 
@@ -63,7 +64,7 @@ class _Unhandled(Fault, frozen=True):
         return self.reply(now)
 
 
-class _PerhapsHandled(_Unhandled, frozen=True):
+class _OptionallyHandled(_Unhandled, frozen=True):
     handled: bool = False
 
     def instead(self, now: float) -> Reply | None:
@@ -77,7 +78,7 @@ class _PerhapsHandled(_Unhandled, frozen=True):
 
 
 class Latency(Fault, frozen=True):
-    """The answer comes late. The request is handled at once."""
+    """The response comes late. The request is handled at once."""
 
     seconds: Seconds = 1.0
 
@@ -85,10 +86,10 @@ class Latency(Fault, frozen=True):
         return msgspec.structs.replace(reply, delay=reply.delay + self.seconds)
 
 
-class Hang(_PerhapsHandled, frozen=True):
-    """No answer comes: the connection stays open until the client gives up, the server stops, or time is up.
+class Hang(_OptionallyHandled, frozen=True):
+    """No response comes: the connection stays open until the client gives up, the server stops, or time is up.
 
-    :param handled: whether the request is carried out all the same.
+    :param handled: whether the request is still processed.
     """
 
     seconds: Seconds = 300.0
@@ -105,7 +106,7 @@ class ConnectionReset(_Unhandled, frozen=True):
 
 
 class ReplyLost(Fault, frozen=True):
-    """The request is handled, and then the connection is closed without an answer."""
+    """The request is handled, and then the connection is closed without a response."""
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
         return msgspec.structs.replace(reply, drop="close")
@@ -115,7 +116,7 @@ class RateLimited(_Unhandled, frozen=True):
     """429.
 
     :param retry_after: seconds to ask for; ``None`` for no such header.
-    :param form: how the header says it; a date is by the platform's clock.
+    :param form: form of the header's value; a date is by the platform's clock.
     """
 
     retry_after: Count | None = 5
@@ -126,52 +127,52 @@ class RateLimited(_Unhandled, frozen=True):
         if self.retry_after is None:
             return refused
         date = formatdate(now + self.retry_after, usegmt=True)
-        asked = str(self.retry_after) if self.form == "seconds" else date
-        return msgspec.structs.replace(refused, headers={**refused.headers, "Retry-After": asked})
+        value = str(self.retry_after) if self.form == "seconds" else date
+        return msgspec.structs.replace(refused, headers={**refused.headers, "Retry-After": value})
 
 
-class ServerError(_PerhapsHandled, frozen=True):
+class ServerError(_OptionallyHandled, frozen=True):
     """An error in the shape that Mendix uses.
 
     :param code: its ``errorCode``; ``None`` for none.
-    :param handled: whether the request is carried out all the same.
+    :param handled: whether the request is still processed.
     """
 
     status: ErrorStatus = 500
     code: str | None = None
 
     def reply(self, now: float) -> Reply:
-        said = {"errorMessage": "The simulator was asked for this error."}
-        return json_reply(said if self.code is None else {**said, "errorCode": self.code}, self.status)
+        body = {"errorMessage": "The simulator was asked for this error."}
+        return json_reply(body if self.code is None else {**body, "errorCode": self.code}, self.status)
 
 
-class BadGateway(_PerhapsHandled, frozen=True):
-    """A web page from something in front of Mendix.
+class BadGateway(_OptionallyHandled, frozen=True):
+    """A web page from a gateway in front of Mendix.
 
-    :param handled: whether the request is carried out all the same.
+    :param handled: whether the request is still processed.
     """
 
     status: Literal[502, 503, 504] = 502
 
     def reply(self, now: float) -> Reply:
-        words = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[self.status]
-        page = f"<html><head><title>{self.status} {words}</title></head><body><h1>{words}</h1></body></html>\n"
+        reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[self.status]
+        page = f"<html><head><title>{self.status} {reason}</title></head><body><h1>{reason}</h1></body></html>\n"
         return Reply(self.status, {"Content-Type": "text/html"}, page.encode())
 
 
 class ExpiredLink(_Unhandled, frozen=True):
-    """The file host refuses a link as if its time were over."""
+    """The file host refuses a link as if it had expired."""
 
     on: str = "files"
 
     def reply(self, now: float) -> Reply:
-        return Reply(403, {"Content-Type": "text/plain"}, b"The link has expired.\n")
+        return text_reply(403, "The link has expired.")
 
 
 class CutFile(Fault, frozen=True):
     """The connection ends in the middle of a file, although ``Content-Length`` announced all of it.
 
-    :param at: how many bytes of each answer arrive.
+    :param at: how many bytes of each response arrive.
     """
 
     on: str = "files"

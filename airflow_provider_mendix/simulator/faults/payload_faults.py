@@ -1,4 +1,4 @@
-"""Faults that change what Mendix says: what packages look like, and JSON that is none."""
+"""Faults that change payloads: packages with other values, and invalid JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from airflow_provider_mendix.simulator.apis.routes import RefusedError, Reply, Request
 from airflow_provider_mendix.simulator.faults.catalog import Count, Fault, Seconds, Times
+from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request
 
 Shown = dict[str, Any]
 
@@ -26,7 +26,7 @@ class TruncatedJson(Fault, frozen=True):
 
 
 class EmptyBody(Fault, frozen=True):
-    """A success says nothing."""
+    """A success has an empty body."""
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
         return msgspec.structs.replace(reply, body=b"") if _is_good_json(reply) else None
@@ -53,33 +53,33 @@ class MalformedSize(Fault, frozen=True):
 
 
 class HiddenFromList(Fault, frozen=True):
-    """A young package is not in the list yet, and asked for by its id it is 404; ``on`` can choose one of both.
+    """A new package is not in the list yet, and 404 by its id; ``on`` can choose one of both.
 
-    :param seconds: how old it must be to be seen.
+    :param seconds: age from which on it is visible.
     """
 
     times: Times | None = None
     seconds: Seconds = 30.0
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
-        def young(package: Shown) -> bool:
+        def is_hidden(package: Shown) -> bool:
             return bool(now - package["CreationDate"] / 1000 < self.seconds)
 
         match _packages(reply):
-            case list(packages) if any(map(young, packages)):
-                old = [package for package in packages if not young(package)]
-                return msgspec.structs.replace(reply, body=msgspec.json.encode(old))
-            # With an expiry date it is what is on an environment, and nobody asked by its id.
-            case dict(package) if young(package) and "ExpiryDate" not in package:
+            case list(packages) if any(map(is_hidden, packages)):
+                visible = [package for package in packages if not is_hidden(package)]
+                return msgspec.structs.replace(reply, body=msgspec.json.encode(visible))
+            # With an expiry date it is the package of an environment, which was not asked for by its id.
+            case dict(package) if is_hidden(package) and "ExpiryDate" not in package:
                 refused = RefusedError(404, "PACKAGE_NOT_FOUND", "There is no such package or build (yet).").reply
                 return msgspec.structs.replace(refused, delay=reply.delay)
         return None
 
 
 class StuckBuild(Fault, frozen=True):
-    """A running build stays in the state that it is in when this is added. Taken away, it is where it would be.
+    """A running build keeps the state that it has when this is added. When this is removed, it has caught up.
 
-    :param package_id: of one build; ``None`` for all, also those to come.
+    :param package_id: of one build; ``None`` for all, future ones included.
     """
 
     on: Literal[""] = ""
@@ -88,18 +88,18 @@ class StuckBuild(Fault, frozen=True):
     package_id: str | None = None
 
     def holds(self, package_id: str) -> bool:
-        """Tell whether it is about a package."""
+        """Return whether it holds a package."""
         return self.package_id in (None, package_id)
 
     def alter(self, reply: Reply, now: float) -> Reply | None:
-        """Leave it: the state itself is held. Only what shows a running build it is about makes a difference."""
+        """Return the response as it is, if it shows a build that is held: the state itself does not change."""
         found = _packages(reply) or []
         running = [shown for shown in _as_list(found) if shown["Status"] not in ("Succeeded", "Failed")]
         return reply if any(self.holds(shown["PackageId"]) for shown in running) else None
 
 
 class TruncatedDescription(Fault, frozen=True):
-    """The start of a description is kept, or, on requests that read, shown.
+    """Only the start of a description is stored; on requests that read, only the start is shown.
 
     :param length: characters that are left.
     """
@@ -121,7 +121,7 @@ class TruncatedDescription(Fault, frozen=True):
 
 
 class DroppedDescription(Fault, frozen=True):
-    """The description is not kept, or, on requests that read, not shown."""
+    """The description is not stored; on requests that read, it is not shown."""
 
     on: str = "start_build"
 
@@ -141,12 +141,12 @@ def _is_good_json(reply: Reply) -> bool:
 
 
 def _packages(reply: Reply) -> list[Shown] | Shown | None:
-    """Read the packages, or the one package, that an answer shows."""
+    """Return the packages, or the one package, that a response shows."""
     if not _is_good_json(reply):
         return None
     try:
         found = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:  # another fault was here before
+    except msgspec.DecodeError:  # another fault has already changed it
         return None
     are_packages = all(isinstance(shown, dict) and shown.keys() >= _KEYS for shown in _as_list(found))
     return found if are_packages else None

@@ -1,7 +1,8 @@
-"""The faults that are active: added by name, they find their requests, count them, and go."""
+"""The active faults: they are added by name, strike the requests that they match, and are removed."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, get_args
@@ -9,18 +10,17 @@ from typing import Any, Self, get_args
 import msgspec
 
 from airflow_provider_mendix.clock import Clock
-from airflow_provider_mendix.simulator.apis import routes
-from airflow_provider_mendix.simulator.apis.routes import HostName, Reply, Request
-from airflow_provider_mendix.simulator.faults import catalog as faults
-from airflow_provider_mendix.simulator.faults import payload_faults as distortions
+from airflow_provider_mendix.simulator import routes
+from airflow_provider_mendix.simulator.faults import catalog, payload_faults
 from airflow_provider_mendix.simulator.faults.catalog import Fault
+from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _HOSTS = get_args(HostName)
 
 KINDS: Mapping[str, type[Fault]] = {
     str(kind.__struct_config__.tag): kind
-    for module in (faults, distortions)
+    for module in (catalog, payload_faults)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Fault) and kind is not Fault and not name.startswith("_")
 }
@@ -28,21 +28,20 @@ KINDS: Mapping[str, type[Fault]] = {
 
 
 class InvalidFaultError(ValueError):
-    """No such fault, or not with these parameters."""
+    """There is no such fault, or it does not have these parameters."""
 
 
 class ActiveFault:
-    """A fault that was added. As a context manager it is taken away at the end of the block.
+    """A fault that was added. As a context manager it is removed at the end of the block.
 
-    :ivar fault: what it is.
-    :ivar struck: how many requests it has made a difference to.
+    :ivar call_count: how many requests it has struck.
     """
 
     def __init__(self, fault: Fault, owner: Faults, since: float) -> None:
         self.fault = fault
         self.since = since
-        self.struck = 0
-        self._spared = 0
+        self.call_count = 0
+        self._passed = 0
         self._owner = owner
 
     def __enter__(self) -> Self:
@@ -52,15 +51,15 @@ class ActiveFault:
         self.remove()
 
     def remove(self) -> None:
-        """Take it away, if it is not gone by itself."""
+        """Remove it, unless it has already struck as often as it should."""
         self._owner.remove(self)
 
     def shown(self) -> dict[str, Any]:
-        """Give it as JSON-plain values."""
-        return {**msgspec.to_builtins(self.fault), "struck": self.struck}
+        """Return it as JSON-plain values."""
+        return {**msgspec.to_builtins(self.fault), "call_count": self.call_count}
 
     def matches(self, request: Request) -> bool:
-        """Tell whether ``on`` fits a request."""
+        """Return whether ``on`` fits a request."""
         endpoint = routes.name(request)
         if request.host != "files" and endpoint is None:
             return False
@@ -68,12 +67,12 @@ class ActiveFault:
         return all(word in known or ("/" in word and word in request.path) for word in self.fault.on.split())
 
     def strikes(self) -> bool:
-        """Count a request that it would make a difference to, and tell whether it does."""
-        if self._spared < self.fault.after:
-            self._spared += 1
+        """Count a request that the fault would change, and return whether it does."""
+        if self._passed < self.fault.after:
+            self._passed += 1
             return False
-        self.struck += 1
-        if self.struck == self.fault.times:
+        self.call_count += 1
+        if self.call_count == self.fault.times:
             self.remove()
         return True
 
@@ -95,7 +94,7 @@ class Faults:
             return iter(list(self._active))
 
     def add(self, fault: Fault | str, /, **parameters: Any) -> ActiveFault:
-        """Let something go wrong from now on.
+        """Add a fault.
 
         :param fault: its name, with its parameters; or the fault itself.
         :raises InvalidFaultError: if there is no such fault, or not with these parameters.
@@ -106,49 +105,49 @@ class Faults:
         return added
 
     def remove(self, active: ActiveFault) -> None:
-        """Take one away."""
+        """Remove one fault."""
         with self._lock:
             if active in self._active:
                 self._active.remove(active)
 
     def clear(self) -> None:
-        """Take all away."""
+        """Remove all faults."""
         with self._lock:
             self._active.clear()
 
-    def held_at(self, package_id: str, now: float) -> float:
-        """Give the time that a package is shown at: now, unless its build is stuck."""
+    def stuck_since(self, package_id: str) -> float:
+        """Return when a build got stuck, in seconds since the epoch; infinite if it is not."""
         stuck = (
             active.since
             for active in self
-            if isinstance(active.fault, distortions.StuckBuild) and active.fault.holds(package_id)
+            if isinstance(active.fault, payload_faults.StuckBuild) and active.fault.holds(package_id)
         )
-        return min([now, *stuck])
+        return min(stuck, default=math.inf)
 
     def apply(self, request: Request, handle: Callable[[Request], Reply]) -> tuple[Reply, tuple[str, ...]]:
-        """Answer a request, and name the faults that made a difference."""
+        """Return the response to a request, and the names of the faults that struck it."""
         matching = [active for active in self if active.matches(request)]
-        struck: list[str] = []
+        names: list[str] = []
         now = self._clock.now()
         for active in matching:
             changed = active.fault.change(request)
             if changed is not None and active.strikes():
                 request = changed
-                struck.append(active.fault.name)
+                names.append(active.fault.name)
         reply = None
         for active in matching:
             instead = active.fault.instead(now) if reply is None else None
             if instead is not None and active.strikes():
                 reply = instead
-                struck.append(active.fault.name)
+                names.append(active.fault.name)
         if reply is None:
             reply = handle(request)
         for active in matching:
             altered = None if reply.drop else active.fault.alter(reply, now)
             if altered is not None and active.strikes():
                 reply = altered
-                struck.append(active.fault.name)
-        return reply, tuple(struck)
+                names.append(active.fault.name)
+        return reply, tuple(names)
 
     def _checked(self, fault: Fault | str, parameters: Mapping[str, Any]) -> Fault:
         name = fault if isinstance(fault, str) else fault.name

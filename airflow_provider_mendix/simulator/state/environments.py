@@ -1,27 +1,27 @@
-"""An environment of the simulator: what is on it, what runs, and what is under way; nothing has to run meanwhile.
+"""Environments: what is on them, what runs, and what is under way.
 
-What Mendix does not say about environments is decided here and in the modules that serve them; docs/simulator.md
-lists it.
+Nothing runs in the background: what is under way shows once the environment is asked for again. What Mendix does
+not say about environments is decided here and in the modules that serve them; docs/simulator.md lists it.
 """
 
 from __future__ import annotations
 
-import math
+import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
-from airflow_provider_mendix.simulator.state.packages import Steps, state_at
+from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.simulator.state.apps import Apps
+from airflow_provider_mendix.simulator.state.packages import Packages
+from airflow_provider_mendix.simulator.state.planned import Outcomes
 
 PRODUCTION = "Production"
-USUAL_ENVIRONMENTS = ("Test", "Acceptance", PRODUCTION)
-
-SUCCEEDS = ("", "succeeds")
-COMPLETED, FAILED = "completed", "failed"
+DEFAULT_ENVIRONMENTS = ("Test", "Acceptance", PRODUCTION)
 
 START_CODES: Mapping[str, int] = dict.fromkeys(
     (
@@ -37,9 +37,9 @@ START_CODES: Mapping[str, int] = dict.fromkeys(
     ),
     500,
 )
-"""Codes that a look at a start job may be answered with, and their statuses."""
+"""Codes that a start job may fail with, and their statuses."""
 MIGRATED = ("DB_SYNC_FAILED", "INSECURE_ADMIN_PASSWORD", "STARTUP_ACTION_FAILED", "START_FAILED")
-"""Those of them that come when the database may have been changed already."""
+"""Those of them that come when the database may already have been changed."""
 STOP_CODES: Mapping[str, int] = {"STOP_FAILED": 500}
 TRANSPORT_CODES: Mapping[str, int] = {
     "INVALID_RUNTIME_VERSION": 400,
@@ -51,27 +51,19 @@ TRANSPORT_CODES: Mapping[str, int] = {
     "PACKAGE_PARSE_FAILED": 500,
     "SERVICE UNAVAILABLE": 503,
 }
-BACKUP_CODES: Mapping[str, int] = {
-    "NOT_SUPPORTED": 400,
-    "ENVIRONMENT_BUSY": 400,
-    "INVALID_STATE": 400,
-    "NO_ACCESS": 403,
-    "SERVICE_UNAVAILABLE": 500,
-}
-RESTORE_CODES: Mapping[str, int] = {**BACKUP_CODES, "ERROR_NOT_ALLOWED": 400}
 
 
 class InvalidEnvironmentError(ValueError):
-    """There can be no such environment."""
+    """An environment cannot be like this."""
 
 
 class DeploymentTimeline(msgspec.Struct, frozen=True):
     """How long the steps of a deployment take, in seconds.
 
-    :param stopping: an environment that is being stopped reads ``Running`` so long.
+    :param stopping: how long an environment that is being stopped still reads ``Running``.
     :param transporting: until the package shows on the environment.
-    :param starting: how long a start job is ``Starting``, whatever it ends as.
-    :param backing_up: until a snapshot is finished; a fifth of it is spent in the queue.
+    :param starting: how long a start job is ``Starting``, however it ends.
+    :param backing_up: until a snapshot is finished; it is queued for a fifth of the time.
     :param restoring: until a restore is finished, likewise.
     """
 
@@ -83,12 +75,12 @@ class DeploymentTimeline(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, seconds: float) -> Self:
-        """Share out the time that a whole deployment takes, with a backup and a way back."""
+        """Divide the time of a whole deployment, with a backup and a restore."""
         return cls(*(share * seconds for share in (0.1, 0.1, 0.3, 0.25, 0.25)))
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What an environment is like from some time on.
+    """A change of an environment that takes effect later.
 
     :param at: seconds since the epoch.
     :param fields: names and new values.
@@ -99,18 +91,18 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class StoredEnvironment(msgspec.Struct, kw_only=True):
-    """An environment as the simulator keeps it. What is under way shows once the environment is asked for again.
+    """An environment, as of when it was last asked for.
 
-    :param package_id: what was transported to it.
-    :param running_package_id: what runs: the package that was there at the last start.
-    :param model_version: version of what runs, four parts.
+    :param package_id: of the package that was transported to it.
+    :param running_package_id: of the package that runs: the one that was there at the last start.
+    :param model_version: version of the package that runs, four parts.
     :param data: stands for all data; a snapshot copies it, a restore brings it back, and a test may change it.
     :param data_version: version of the model that the database was last changed to.
-    :param constants: values by name; one without a value (``None``) lets the next start fail.
+    :param constants: values by name; a constant without a value (``None``) makes the next start fail.
     :param custom_settings: values by name, of those that can be changed.
     :param scheduled_events: ``Enabled`` or ``Disabled`` by name.
     :param deployed_values: of constants and scheduled events, as they were at the last start.
-    :param pending: what is under way.
+    :param pending: changes that are under way.
     """
 
     app_id: str
@@ -131,19 +123,19 @@ class StoredEnvironment(msgspec.Struct, kw_only=True):
 
     @property
     def status(self) -> EnvironmentStatus:
-        """Its state, as of when it was last asked for."""
+        """Its state."""
         if self.running_package_id is not None:
             return EnvironmentStatus.RUNNING
         return EnvironmentStatus.EMPTY if self.package_id is None else EnvironmentStatus.STOPPED
 
     @property
     def path(self) -> str:
-        """Where the app is, below the base URL of the file host."""
+        """Path of the app, below the base URL of the file host."""
         return f"/apps/{quote(self.app_id, safe='')}/{quote(self.mode, safe='')}/"
 
     @property
     def package_ids(self) -> set[str | None]:
-        """Packages that it uses, or is about to."""
+        """Packages that it uses, or is going to use."""
         changed = {change.fields.get("package_id") for change in self.pending}
         return {self.package_id, self.running_package_id, *changed}
 
@@ -153,24 +145,24 @@ class StoredEnvironment(msgspec.Struct, kw_only=True):
         return any(change.fields.get("running_package_id", "") is None for change in self.pending)
 
     def settle(self, now: float) -> None:
-        """Let what was under way have happened, as far as its time has come."""
+        """Apply the changes whose time has come."""
         due = sorted((change for change in self.pending if change.at <= now), key=lambda change: change.at)
         self.pending = [change for change in self.pending if change.at > now]
         for change in due:
             for name, value in change.fields.items():
                 setattr(self, name, value)
 
-    def later(self, at: float, **fields: Any) -> None:
-        """Let it be different from some time on."""
+    def change_at(self, at: float, **fields: Any) -> None:
+        """Change some fields from some time on."""
         self.pending.append(Change(at, fields))
 
 
-class StoredStart(msgspec.Struct, frozen=True, kw_only=True):
+class StartJob(msgspec.Struct, frozen=True, kw_only=True):
     """A start job.
 
     :param environment_id: of the environment that it starts.
     :param ends_at: seconds since the epoch.
-    :param code: what it fails with; empty if it does not.
+    :param code: what it fails with; empty if it succeeds.
     """
 
     environment_id: str
@@ -178,57 +170,94 @@ class StoredStart(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
 
 
-class StoredSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy of the data of an environment, as it was when the copy was asked for.
+class Environments:
+    """The environments of all apps.
 
-    :param created_at: seconds since the epoch.
-    :param expires_at: likewise.
-    :param model_version: of what was on the environment then.
+    :ivar timeline: how long the steps of a deployment take from now on.
+    :ivar next_starts: codes that the next accepted starts fail with.
+    :ivar next_stops: codes that the next stop calls are refused with.
+    :ivar next_transports: codes that the next transports are refused with.
+    :ivar start_jobs: by id.
     """
 
-    snapshot_id: str
-    environment_id: str
-    created_at: float
-    expires_at: float
-    steps: Steps
-    comment: str | None
-    model_version: str | None
-    data: str
-    data_version: str | None
+    def __init__(self, clock: Clock, apps: Apps, packages: Packages, lock: threading.RLock) -> None:
+        self.timeline = DeploymentTimeline()
+        self.next_starts = Outcomes(START_CODES)
+        self.next_stops = Outcomes(STOP_CODES)
+        self.next_transports = Outcomes(TRANSPORT_CODES)
+        self.start_jobs: dict[str, StartJob] = {}
+        self._clock = clock
+        self._apps = apps
+        self._packages = packages
+        self._lock = lock
+        self._environments: dict[tuple[str, str], StoredEnvironment] = {}
 
-    def state(self, now: float) -> str:
-        """Give the state at a time."""
-        return state_at(self.steps, now - self.created_at)
+    def __getitem__(self, key: tuple[str, str]) -> StoredEnvironment:
+        """Return an environment as it is now: ``environments["shop", "Test"]``.
 
+        :raises KeyError: if there is none.
+        """
+        with self._lock:
+            environment = self._environments[key]
+            environment.settle(self._clock.now())
+            return environment
 
-class StoredRestore(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot on its way back.
+    def __iter__(self) -> Iterator[StoredEnvironment]:
+        with self._lock:
+            return iter([self[key] for key in self._environments])
 
-    :param environment_id: of the environment that gets the data.
-    :param created_at: seconds since the epoch.
-    """
+    def of(self, app_id: str) -> list[StoredEnvironment]:
+        """Return the environments of an app as they are now."""
+        return [environment for environment in self if environment.app_id == app_id]
 
-    restore_id: str
-    environment_id: str
-    source: StoredSnapshot
-    created_at: float
-    steps: Steps
+    def add(
+        self,
+        app_id: str,
+        mode: str,
+        *,
+        production: bool | None = None,
+        package_id: str | None = None,
+        running: bool = False,
+    ) -> StoredEnvironment:
+        """Add an environment to an app; it replaces the one with the same name.
 
-    def state(self, now: float) -> str:
-        """Give the state at a time."""
-        return state_at(self.steps, now - self.created_at)
+        :param production: whether it is production; by default only if that is its name.
+        :param package_id: what is on it; its data fits.
+        :param running: whether that runs.
+        :raises KeyError: if there is no such app, or no such package of it.
+        :raises InvalidEnvironmentError: if it is to run without a package.
+        """
+        if running and package_id is None:
+            raise InvalidEnvironmentError("An environment cannot run without a package.")
+        app = self._apps[app_id]
+        package = None if package_id is None else self._packages[package_id]
+        if package is not None and package.app_id != app_id:
+            raise KeyError(f"package {package_id} of app {app_id}")
+        environment = StoredEnvironment(
+            app_id=app.app_id,
+            mode=mode,
+            # The same id every time for the same name.
+            environment_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://{app_id}.mendixcloud.com/{mode}")),
+            production=mode == PRODUCTION if production is None else production,
+        )
+        if package is not None:
+            environment.package_id = package_id
+            environment.data_version = package.version
+            if running:
+                environment.running_package_id, environment.model_version = package_id, package.version
+        with self._lock:
+            self._environments[app_id, mode] = environment
+        return environment
 
+    def remove(self, app_id: str) -> None:
+        """Remove all environments of an app."""
+        with self._lock:
+            for environment in self.of(app_id):
+                del self._environments[app_id, environment.mode]
 
-def environment_id(app_id: str, mode: str) -> str:
-    """Make the id of an environment: the same every time for the same one."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://{app_id}.mendixcloud.com/{mode}"))
-
-
-def backup_steps(seconds: float, ending: str) -> Sequence[tuple[str, float]]:
-    """Give the states that a snapshot or a restore goes through, and the seconds it spends in each."""
-    return [("queued", 0.2 * seconds), ("running", 0.8 * seconds), (ending, math.inf)]
-
-
-def ends_after(steps: Steps) -> float:
-    """Give the seconds until something is in its last state."""
-    return sum(seconds for _, seconds in steps[:-1])
+    def start_job_of(self, environment: StoredEnvironment) -> StartJob | None:
+        """Return the job that is starting an environment now."""
+        now = self._clock.now()
+        jobs = self.start_jobs.values()
+        mine = (job for job in jobs if job.environment_id == environment.environment_id and now < job.ends_at)
+        return next(mine, None)

@@ -1,13 +1,16 @@
-"""The repositories of apps, as values: branches and their commits. Pushing to one gives a new one."""
+"""The repositories of apps: branches and their commits."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
+
+from airflow_provider_mendix.clock import Clock
 
 RepositoryType = Literal["git", "svn"]
 
@@ -16,7 +19,7 @@ PREFIX = "branches/"
 
 
 class InvalidBranchError(ValueError):
-    """Nothing can be pushed to a branch of this name."""
+    """A branch cannot have this name."""
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository.
+    """A repository, as a value.
 
     :param seed: goes into the hashes, so that no two repositories have the same.
     :param branches: commits, oldest first, by the branch's name without ``branches/``; the main line comes first.
@@ -48,7 +51,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
     type: RepositoryType
     seed: str
-    branches: Mapping[str, tuple[Commit, ...]]
+    branches: Mapping[str, tuple[Commit, ...]] = {}
     made: int = 0
 
     @property
@@ -57,73 +60,112 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         return MAIN_LINES[self.type]
 
     def commits(self, branch: str | None = None) -> tuple[Commit, ...]:
-        """Give the commits of a branch, newest first.
+        """Return the commits of a branch, newest first.
 
         :raises KeyError: if there is no such branch.
         """
         return self.branches[(branch or self.main_line).removeprefix(PREFIX)][::-1]
 
+    def with_commit(self, branch: str | None, change: Commit) -> Repository:
+        """Return the repository with one more commit on a branch.
 
-def create(kind: RepositoryType, seed: str, at: float) -> Repository:
-    """Make a repository with one commit on its main line."""
-    first = Commit(date=at, message="Create the app")
-    return _with(Repository(type=kind, seed=seed, branches={}), MAIN_LINES[kind], (), first)
+        A new branch starts with the commits of the main line. Git shares them and adds nothing; with SVN, a commit
+        that stands for the copy comes next.
 
-
-def push(repository: Repository, branch: str | None, change: Commit) -> Repository:
-    """Add a commit; it is then the last one of its branch.
-
-    A new branch starts with the commits that the main line has. Git shares them and adds nothing; with SVN a
-    commit of its own comes next, which stands for the copy.
-
-    :param branch: its name with or without ``branches/``; ``None`` for the main line.
-    :param change: the commit, without an id.
-    :raises InvalidBranchError: if the name is impossible.
-    """
-    name = branch_name(repository, branch)
-    if name not in repository.branches:
-        history = repository.branches[repository.main_line]
-        repository = msgspec.structs.replace(repository, branches={**repository.branches, name: history})
-        if repository.type == "svn":
-            copy = msgspec.structs.replace(
-                change, message=f"Create branch {name}", mendix_version=history[-1].mendix_version, stories=()
-            )
-            repository = _with(repository, name, history, copy)
-    return _with(repository, name, repository.branches[name], change)
-
-
-def branch_name(repository: Repository, branch: str | None) -> str:
-    """Give the name by which a repository keeps a branch.
-
-    :raises InvalidBranchError: if the name is impossible, or would be mistaken for a main line.
-    """
-    if branch in (None, repository.main_line):
-        return repository.main_line
-    name = str(branch).removeprefix(PREFIX)
-    if name in MAIN_LINES.values():
-        raise InvalidBranchError(
-            f"The main line of this app is {repository.main_line!r}; no other branch can be called {branch!r}."
+        :param branch: its name with or without ``branches/``; ``None`` for the main line.
+        :param change: the commit, without an id.
+        :raises InvalidBranchError: if the name is impossible.
+        """
+        name = self._branch_name(branch)
+        if name in self.branches or name == self.main_line:
+            return self._appended(name, self.branches.get(name, ()), change)
+        history = self.branches[self.main_line]
+        if self.type == "git":
+            return self._appended(name, history, change)
+        copy = msgspec.structs.replace(
+            change, message=f"Create branch {name}", mendix_version=history[-1].mendix_version, stories=()
         )
-    if is_impossible(name):
-        raise InvalidBranchError(f"No branch can be called {branch!r}.")
-    return name
+        repository = self._appended(name, history, copy)
+        return repository._appended(name, repository.branches[name], change)
+
+    def _branch_name(self, branch: str | None) -> str:
+        if branch in (None, self.main_line):
+            return self.main_line
+        name = str(branch).removeprefix(PREFIX)
+        if name in MAIN_LINES.values():
+            raise InvalidBranchError(
+                f"The main line of this app is {self.main_line!r}; no other branch can be called {branch!r}."
+            )
+        if is_impossible(name):
+            raise InvalidBranchError(f"No branch can be called {branch!r}.")
+        return name
+
+    def _appended(self, name: str, history: tuple[Commit, ...], change: Commit) -> Repository:
+        number = self.made + 1
+        if self.type == "svn":
+            commit = msgspec.structs.replace(change, id=str(number), author_name=change.author)
+        else:
+            # Not of the date: the same pushes make the same hashes, whenever a test runs.
+            hashed = [self.seed, number, history[-1].id if history else "", change.author, change.message]
+            digest = hashlib.blake2b(msgspec.json.encode(hashed), digest_size=20).hexdigest()
+            commit = msgspec.structs.replace(change, id=digest)
+        return msgspec.structs.replace(self, branches={**self.branches, name: (*history, commit)}, made=number)
+
+
+class Repositories(dict[str, Repository]):
+    """The repositories of all apps, by subdomain."""
+
+    def __init__(self, clock: Clock, lock: threading.RLock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = lock
+
+    def create(self, app_id: str, kind: RepositoryType, seed: str, *, age: float) -> None:
+        """Create the repository of an app, with one commit on its main line that is ``age`` seconds old."""
+        first = Commit(date=self._clock.now() - age, message="Create the app")
+        self[app_id] = Repository(type=kind, seed=seed).with_commit(None, first)
+
+    def push(
+        self,
+        app_id: str,
+        *,
+        branch: str | None = None,
+        message: str = "Change something",
+        author: str = "dev@example.com",
+        author_name: str = "Demo Engineer",
+        mendix_version: str | None = "10.24.0.1",
+        stories: Iterable[str] = (),
+        age: float = 0.0,
+    ) -> str:
+        """Push one commit to a branch, made ``age`` seconds ago, and return its id.
+
+        :param branch: its name with or without ``branches/``; ``None`` for the main line. A new one is created.
+        :param author: e-mail address; with SVN it is the author's name too.
+        :raises KeyError: if there is no such app.
+        :raises InvalidBranchError: if no branch can have that name.
+        """
+        commit = Commit(
+            author=author,
+            author_name=author_name,
+            date=self._clock.now() - age,
+            message=message,
+            mendix_version=mendix_version,
+            stories=tuple(stories),
+        )
+        with self._lock:
+            self[app_id] = self[app_id].with_commit(branch, commit)
+            return self.commits(app_id, branch)[0].id
+
+    def commits(self, app_id: str, branch: str | None = None) -> tuple[Commit, ...]:
+        """Return the commits of a branch, newest first.
+
+        :raises KeyError: if there is no such app or branch.
+        """
+        return self[app_id].commits(branch)
 
 
 def is_impossible(branch: str) -> bool:
-    """Tell whether no branch can have a name, by the rules of Git."""
+    """Return whether the rules of Git forbid the name of a branch."""
     forbidden = re.search(r"[\x00-\x1f\x7f~^:?*\[\\]|\.\.|@\{", branch)
     parts = branch.split("/")
     return bool(forbidden) or any(not part.strip() or part.startswith(".") for part in parts)
-
-
-def _with(repository: Repository, name: str, history: tuple[Commit, ...], change: Commit) -> Repository:
-    number = repository.made + 1
-    if repository.type == "svn":
-        commit = msgspec.structs.replace(change, id=str(number), author_name=change.author)
-    else:
-        # Not of the date: the same pushes make the same hashes, whenever a test runs.
-        told = [repository.seed, number, history[-1].id if history else "", change.author, change.message]
-        digest = hashlib.blake2b(msgspec.json.encode(told), digest_size=20).hexdigest()
-        commit = msgspec.structs.replace(change, id=digest)
-    branches = {**repository.branches, name: (*history, commit)}
-    return msgspec.structs.replace(repository, branches=branches, made=number)

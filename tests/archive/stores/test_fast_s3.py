@@ -28,8 +28,8 @@ BIG = 9 * MIB  # two parts
 
 @pytest.fixture
 def big(platform, server):
-    platform.package_size = BIG
-    return platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = BIG
+    return platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
 
 
 def where(folder="shop", name="2.5.4.mda"):

@@ -24,8 +24,8 @@ UPLOAD_CALLS = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"
 
 @pytest.fixture
 def package_id(platform, server):
-    platform.package_size = BIG
-    return platform.add_package("shop", version="2.5.4", revision="9f3ab2c1")
+    platform.packages.default_size = BIG
+    return platform.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
 
 
 @pytest.fixture(params=["s3", "s3_fast"])
@@ -55,7 +55,7 @@ def test_any_call_may_be_refused_or_its_answer_lost(fate, package_id, wired, wir
         if passed:
             assert place.is_archived(platform, package_id), name
         elif BOTH[0] in place.objects():
-            assert place.content() == platform.content(package_id)
+            assert place.content() == platform.packages.content(package_id)
         else:
             # Only the next try can remove an upload whose id never arrived.
             assert place.is_empty() or name == "CreateMultipartUpload", name

@@ -1,0 +1,111 @@
+"""Snapshots of the data of environments, and their restores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.simulator.state.environments import StoredEnvironment
+from airflow_provider_mendix.simulator.state.packages import Steps, state_at
+from airflow_provider_mendix.simulator.state.planned import Outcomes
+
+COMPLETED, FAILED = "completed", "failed"
+
+SNAPSHOT_CODES: Mapping[str, int] = {
+    "NOT_SUPPORTED": 400,
+    "ENVIRONMENT_BUSY": 400,
+    "INVALID_STATE": 400,
+    "NO_ACCESS": 403,
+    "SERVICE_UNAVAILABLE": 500,
+}
+RESTORE_CODES: Mapping[str, int] = {**SNAPSHOT_CODES, "ERROR_NOT_ALLOWED": 400}
+
+
+class _Job(msgspec.Struct, frozen=True, kw_only=True):
+    created_at: float
+    steps: Steps
+
+    @property
+    def finished_at(self) -> float:
+        """When it is in its last state, in seconds since the epoch."""
+        return self.created_at + sum(seconds for _, seconds in self.steps[:-1])
+
+    def state(self, now: float) -> str:
+        """Return the state at a time."""
+        return state_at(self.steps, now - self.created_at)
+
+
+class Snapshot(_Job, frozen=True, kw_only=True):
+    """A copy of the data of an environment, as it was when the copy was asked for.
+
+    :param created_at: seconds since the epoch.
+    :param expires_at: likewise.
+    :param model_version: of the package that was on the environment then.
+    """
+
+    snapshot_id: str
+    environment_id: str
+    expires_at: float
+    comment: str | None
+    model_version: str | None
+    data: str
+    data_version: str | None
+
+
+class Restore(_Job, frozen=True, kw_only=True):
+    """A restore of a snapshot.
+
+    :param created_at: seconds since the epoch.
+    :param environment_id: of the environment that gets the data.
+    """
+
+    restore_id: str
+    environment_id: str
+    source: Snapshot
+
+
+class Backups:
+    """The snapshots and restores of all environments.
+
+    :ivar snapshots: by id.
+    :ivar restores: by id.
+    :ivar next_snapshots: how the next snapshots end: ``completed``, ``failed``, or a code that the call is refused
+        with.
+    :ivar next_restores: likewise.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.snapshots: dict[str, Snapshot] = {}
+        self.restores: dict[str, Restore] = {}
+        self.next_snapshots = Outcomes(SNAPSHOT_CODES, (COMPLETED, FAILED))
+        self.next_restores = Outcomes(RESTORE_CODES, (COMPLETED, FAILED))
+        self._clock = clock
+
+    def snapshot(self, snapshot_id: str) -> Snapshot | None:
+        """Return a snapshot, unless it has expired."""
+        snapshot = self.snapshots.get(snapshot_id)
+        return snapshot if snapshot and self._clock.now() < snapshot.expires_at else None
+
+    def snapshots_of(self, environment: StoredEnvironment) -> list[Snapshot]:
+        """Return the snapshots of an environment that have not expired."""
+        found = (self.snapshot(snapshot_id) for snapshot_id in self.snapshots)
+        return [one for one in found if one and one.environment_id == environment.environment_id]
+
+    def is_under_way(self, kind: Literal["snapshots", "restores"], environment: StoredEnvironment) -> bool:
+        """Return whether a snapshot of an environment is being made, or one is being restored to it."""
+        now = self._clock.now()
+        jobs: Mapping[str, Snapshot | Restore] = self.snapshots if kind == "snapshots" else self.restores
+        return any(
+            job.state(now) in ("queued", "running")
+            for job in jobs.values()
+            if job.environment_id == environment.environment_id
+        )
+
+
+def job_steps(seconds: float, end: str) -> Steps:
+    """Return the states of a snapshot or a restore, and the seconds spent in each."""
+    return [("queued", 0.2 * seconds), ("running", 0.8 * seconds), (end, math.inf)]

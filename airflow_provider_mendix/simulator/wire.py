@@ -1,0 +1,73 @@
+"""Requests and replies as they go over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+HostName = Literal["api", "repository", "files"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request as it came.
+
+    :param host: the API host, the host of the App Repository API, or the file host.
+    :param path: still percent-encoded, without the query.
+    :param headers: with lower-case names.
+    """
+
+    host: HostName
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One response, and what happens to it on the wire.
+
+    ``Content-Length`` is the length of the body unless the headers say otherwise: HEAD, or a file cut off.
+
+    :param status: 0 if no response is sent.
+    :param delay: seconds that pass before anything else happens.
+    :param drop: instead of sending the response, reset or close the connection.
+    """
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    delay: float = 0.0
+    drop: Literal["reset", "close"] | None = None
+
+
+class RefusedError(Exception):
+    """A request is refused, in the shape that Mendix uses."""
+
+    def __init__(self, status: int, code: str, message: str, content_type: str = "application/json") -> None:
+        super().__init__(message)
+        self.reply = json_reply({"errorMessage": message, "errorCode": code}, status, content_type)
+
+
+def json_reply(value: object, status: int = 200, content_type: str = "application/json") -> Reply:
+    """Return a response with a JSON body."""
+    return Reply(status, {"Content-Type": content_type}, msgspec.json.encode(value))
+
+
+def text_reply(status: int, text: str) -> Reply:
+    """Return a response with one line of text."""
+    return Reply(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{text}\n".encode())
+
+
+def read_body(request: Request, kind: type[T]) -> T:
+    """Read a JSON body as a type; an empty body counts as an empty object.
+
+    :raises RefusedError: if the body is no such JSON.
+    """
+    try:
+        return msgspec.json.decode(request.body or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(400, "INVALID_PARAMETERS", f"The body cannot be read: {error}.") from None
