@@ -84,8 +84,6 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poll once, and then wait in the chosen mode."""
-        with self._errors_of_a_sensor():
-            self.check_rendered(context)
         if not self.deferrable:
             try:
                 return super().execute(context)
@@ -97,7 +95,7 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
 
         with self._errors_of_a_sensor():
             hook = MendixHook(self.mendix_conn_id)
-            wait, state, outcome = poll_once(hook, *self._begin(hook, current_clock().now(), self.timeout))
+            wait, state, outcome = poll_once(hook, *self._begin(hook, context, self.timeout))
         if outcome.done:
             return self.finish(outcome.result)
         return defer(self, self.mendix_conn_id, wait, state)
@@ -108,8 +106,7 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
 
         with self._errors_of_a_sensor():
             hook = MendixHook(self.mendix_conn_id)
-            progress = self._progress or self._begin(hook, self._began_at(context), timeout=None)
-            wait, state, outcome = poll_once(hook, *progress)
+            wait, state, outcome = poll_once(hook, *(self._progress or self._begin(hook, context, timeout=None)))
             self._progress = wait, state
         return PokeReturnValue(outcome.done, self.finish(outcome.result) if outcome.done else None)
 
@@ -124,17 +121,15 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
         """Return the task's return value for the result of the wait."""
         return result
 
-    def _began_at(self, context: Context) -> float:
-        """In ``reschedule`` mode, each poll is a process of its own."""
-        began = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        return began.timestamp() if began else current_clock().now()
-
-    def _begin(self, hook: MendixHook, began_at: float, timeout: float | None) -> tuple[Wait, PollState]:
+    def _begin(self, hook: MendixHook, context: Context, timeout: float | None) -> tuple[Wait, PollState]:
         from airflow_provider_mendix.waits.poll_state import PollState
 
-        state = PollState.begin(
-            current_clock().now(), poll_interval=self.poke_interval, timeout=timeout, outage_tolerance=None
-        )
+        self.check_rendered(context)
+        now = current_clock().now()
+        # In reschedule mode, each poll is a process of its own.
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        began_at = first.timestamp() if first else now
+        state = PollState.begin(now, poll_interval=self.poke_interval, timeout=timeout, outage_tolerance=None)
         return self.make_wait(hook, began_at), state
 
     @contextmanager

@@ -69,6 +69,6 @@ class MendixRevisionSensor(MendixSensor):
         return RevisionWait(
             inputs.app_id(self.app_id),
             inputs.branch(self.branch),
-            newer_than=None if self.newer_than is None else inputs.revision(self.newer_than),
+            newer_than=None if self.newer_than is None else inputs.revision(self.newer_than, "newer_than"),
             has_token=hook.has_token,
         )

@@ -13,6 +13,8 @@ from .hosts import cut
 from .kills import Children
 from .wire import LOOKS
 
+pytestmark = pytest.mark.slow
+
 BIG = 20 * MIB  # more than one part of an upload
 OLD = b"the release of last week"
 

@@ -7,14 +7,13 @@ from types import SimpleNamespace
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
-    MendixConnectionError,
     MendixError,
+    OutageError,
     PackageFailedError,
-    RateLimitedError,
     WaitTimeoutError,
 )
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
@@ -114,7 +113,8 @@ class TestRetry:
             airflow.retry(wait_for_completion=True, timeout=60)
         assert posts(platform) == 1
 
-    def test_starts_a_new_build_after_one_that_failed(self, airflow, platform):
+    def test_starts_a_new_build_after_one_that_failed_if_told_to(self, airflow, platform):
+        airflow.arguments["retry_failed_build"] = True
         platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
@@ -122,7 +122,19 @@ class TestRetry:
         assert platform.packages.status(package_id) == "Succeeded"
         assert posts(platform) == 2
 
+    @pytest.mark.parametrize("wait_for_completion", [True, False])
+    def test_fails_for_good_if_the_build_of_an_earlier_try_has_failed(
+        self, wait_for_completion, airflow, platform, clock
+    ):
+        platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
+        package_id = airflow.run()  # and then its worker dies
+        clock.sleep(100)
+        with pytest.raises(AirflowFailException, match=f"{package_id}.*earlier try.*retry_failed_build=True"):
+            airflow.retry(wait_for_completion=wait_for_completion)
+        assert posts(platform) == 1
+
     def test_of_a_retry_does_not_start_a_third_build(self, airflow, platform):
+        airflow.arguments["retry_failed_build"] = True
         platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
@@ -274,14 +286,77 @@ class TestDoubt:
         assert airflow.retry(description="Nightly build") in platform.packages
         assert posts(platform) == 1
 
+    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize(
+        ("fault", "parameters"),
+        [
+            ("connection_reset", {}),
+            ("rate_limited", {}),
+            ("rate_limited", {"retry_after": 200}),
+            ("server_error", {"status": 503}),
+            ("server_error", {"status": 503, "code": "SERVICE UNAVAILABLE"}),
+            ("bad_gateway", {}),
+            ("hang", {"handled": False, "seconds": 5}),
+        ],
+    )
+    def test_a_start_that_did_not_arrive_is_sent_again_by_the_same_try(
+        self, fault, parameters, times, airflow, platform, server, clock, monkeypatch
+    ):
+        set_connection(monkeypatch, host=server.api_url, extra={"timeout": 1})
+        airflow.retries = airflow.ti.max_tries = 0
+        platform.faults.add(fault, on="start_build", times=times, **parameters)
+        began = clock.now()
+        package_id = airflow.run(outage_tolerance=900)
+        assert list(platform.packages) == [package_id]
+        assert posts(platform) == times + 1
+        assert clock.now() - began >= times * max(30, parameters.get("retry_after", 0))
+
     @pytest.mark.parametrize("fault", ["connection_reset", "rate_limited"])
-    def test_a_start_that_did_not_arrive_is_not_repeated_but_told(self, fault, airflow, platform):
-        platform.faults.add(fault, on="start_build")
-        with pytest.raises((MendixConnectionError, RateLimitedError), match="searches again before it starts"):
-            airflow.run()
+    def test_a_start_that_never_arrives_is_an_outage_after_the_tolerance(self, fault, airflow, platform, clock):
+        platform.faults.add(fault, on="start_build", times=None)
+        began = clock.now()
+        with pytest.raises(OutageError, match=r"start a build of app shop within 300 s.*searches again before it"):
+            airflow.run(outage_tolerance=300)
+        assert 300 <= clock.now() - began <= 300 + 2 * 60
         assert not platform.packages
-        assert posts(platform) == 1
+        platform.faults.clear()
         assert airflow.retry() in platform.packages
+
+    def test_without_a_tolerance_a_start_is_sent_once(self, airflow, platform):
+        platform.faults.add("rate_limited", on="start_build")
+        with pytest.raises(OutageError):
+            airflow.run(outage_tolerance=0)
+        assert posts(platform) == 1
+
+    @pytest.mark.parametrize("visible_after", [0, 40])
+    @pytest.mark.parametrize("list_fails", [0, 4, 8])
+    def test_a_start_is_not_sent_again_if_the_first_one_was_processed(
+        self, list_fails, visible_after, airflow, platform
+    ):
+        """Neither while the package is not listed yet, nor while the list cannot be read."""
+        platform.faults.add("hidden_from_list", seconds=visible_after, times=None)
+        platform.faults.add("reply_lost", on="start_build")
+        if list_fails:
+            platform.faults.add("server_error", on="list_packages", after=1, times=list_fails, status=503)
+        package_id = airflow.run()
+        assert list(platform.packages) == [package_id]
+        assert posts(platform) == 1
+
+    def test_a_start_that_is_sent_again_follows_the_rules_anew(self, airflow, platform, clock):
+        """Another task has built the revision meanwhile."""
+        platform.faults.add("rate_limited", on="start_build", times=None)
+        answer, built = platform.handle, []
+
+        def handle(request):
+            reply = answer(request)
+            if request.method == "POST" and not built:
+                platform.faults.clear()
+                built.append(platform.packages.add("shop", version="2.5.4", revision=REVISION))
+            return reply
+
+        platform.handle = handle
+        assert airflow.run(if_exists="reuse") == built[0]
+        assert posts(platform) == 1
 
     def test_a_refused_build_is_not_looked_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)

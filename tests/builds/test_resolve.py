@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.builds.resolve import next_version, packages_of
-from airflow_provider_mendix.exceptions import InvalidInputError, PackageFailedError, RevisionAlreadyBuiltError
+from airflow_provider_mendix.exceptions import InvalidInputError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 
@@ -202,7 +202,7 @@ class TestRevisionThatIsBuiltAlready:
     @pytest.mark.parametrize("if_exists", ["reuse", "skip", "fail"])
     def test_does_not_count_if_that_build_failed(self, mendix, clock, if_exists, revision):
         mendix.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_QUEUED)
-        with pytest.raises(PackageFailedError):
+        with pytest.raises(AirflowFailException):
             run_task(start_build(wait_for_completion=True), context_of(clock))
         run_task(start_build(if_exists=if_exists), context_of(clock, run_id="another"))
         assert [post["Version"] for post in posts(mendix)] == ["0.0.1", "0.0.2"]

@@ -16,6 +16,8 @@ from .invariants import check
 from .schedule import Schedule, Where, schedule
 from .world import World
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = {
     *(f"worker dies {where}" for where in get_args(Where)),
     *(f"triggerer dies {where}" for where in ("sending", "handled", "sleeping")),

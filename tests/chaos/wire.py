@@ -164,6 +164,10 @@ class Wire:
         self.tell(f"    made {package_id}: {package.description!r}")
         if not self.alive() and any(each.intent == self.intent for each in self.made):
             self.reached["a failed build is replaced"] += 1
+            if self._must_not_be_replaced():
+                self.wrong.append(
+                    f"Package {package_id} replaces a failed build although retry_failed_build=False."
+                )
         for other in self.alive():
             self.reached["two workers, two builds"] += self.turns is not None
             if not self._may_be_missed(other, request.headers["mendix-username"], made):
@@ -172,6 +176,16 @@ class Wire:
                     f" {self.platform.packages.status(other)}."
                 )
         self.made.append(made)
+
+    def _must_not_be_replaced(self) -> bool:
+        """Return whether the task must have known the failed builds of its intent by their markers."""
+        schedule = self.schedule
+        return (
+            not schedule.retry_failed_build
+            and schedule.on_clear == "rebuild"
+            and not self.turns
+            and not any(trouble.name.endswith("_description") for trouble in schedule.troubles)
+        )
 
     def _may_be_missed(self, other: str, user: str, made: Made) -> bool:
         """Tell whether nobody could have known of a package that is alive when another one is made."""

@@ -135,12 +135,20 @@ def test_the_row_of_a_trigger_is_small(context):
 )
 def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platform, context):
     platform.packages.outcome = ending
-    with pytest.raises(PackageFailedError) as failed:
+    with pytest.raises(AirflowFailException) as failed:
         run_task(start_build(**mode), context)
+    assert isinstance(failed.value.__cause__, PackageFailedError)
     (package_id,) = platform.packages
     assert package_id in str(failed.value)
     assert "2.5.4.9f3ab2c1" in str(failed.value)
     assert "portal" in str(failed.value)
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_a_failed_build_is_left_to_the_retries_if_told_to(mode, platform, context):
+    platform.packages.outcome = BuildOutcome.FAILS_WHILE_BUILDING
+    with pytest.raises(PackageFailedError):
+        run_task(start_build(retry_failed_build=True, **mode), context)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -199,8 +199,8 @@ class TestOnlyIfArchived:
     def test_what_is_damaged_in_the_archive_stays(self, archive, packages, platform, context, caplog):
         file = self.damage(archive, packages[0])
         assert self.guarded(archive).execute(context)["deleted"] == packages[1:3]
-        assert why(context)[packages[0]] == f"its archived copy is damaged (file://{file})"
-        assert "its sha256 is" in caplog.text
+        assert why(context)[packages[0]] == f"its archived object is damaged (file://{file})"
+        assert "its SHA-256 is" in caplog.text
 
     def test_one_right_copy_is_enough(self, archive, packages, platform, context):
         shutil.copytree(archive / "shop", archive / "copies")
@@ -260,8 +260,7 @@ class TestOnlyIfArchived:
 
     def test_it_is_templated(self, archive, packages, context):
         operator = prune(only_if_archived="file://{{ folder }}", archive_conn_id="{{ conn }}")
-        operator.render_template_fields({"folder": str(archive), "conn": ""})
-        operator.archive_conn_id = operator.archive_conn_id or None
+        operator.render_template_fields({"folder": str(archive), "conn": "fs_default"})
         assert operator.execute(context)["deleted"] == packages[:3]
 
 

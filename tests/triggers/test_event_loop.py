@@ -23,6 +23,8 @@ from airflow_provider_mendix.waits.poll_state import PollState
 
 from ..conftest import KEY, USER
 
+pytestmark = pytest.mark.slow
+
 PROBE = Path(__file__).with_name("loop_probe.py")
 TRIES = 5
 
