@@ -66,7 +66,7 @@ class MendixEnvironmentSensor(MendixSensor):
         self.status = status
         self.package_id = package_id
 
-    def make_wait(self, hook: MendixHook) -> EnvironmentWait | TransportWait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> EnvironmentWait | TransportWait:
         """Return what to wait for; the environment and the package are looked up with the first poll."""
         from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 

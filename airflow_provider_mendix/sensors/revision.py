@@ -62,7 +62,7 @@ class MendixRevisionSensor(MendixSensor):
         self.branch = branch
         self.newer_than = newer_than
 
-    def make_wait(self, hook: MendixHook) -> RevisionWait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> RevisionWait:
         """Return a wait for a revision; the branch is located with the first poll."""
         from airflow_provider_mendix.waits.revision import RevisionWait
 

@@ -1,4 +1,4 @@
-"""One intent, one build: what a task does when it, or what is around it, has died before."""
+"""One intent, one build: what a task does after it, its worker or its trigger has died."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def posts(platform):
 
 
 def kill_before_the_reply(platform, monkeypatch):
-    """The start call arrives, and whoever sent it is gone before the reply."""
+    """Process the start call, and kill its sender before the response."""
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
     start = MendixHook.start_build
@@ -163,7 +163,7 @@ class TestRetry:
         airflow.retries = retries
         assert airflow.retry() == first
 
-    def test_looks_for_a_while_for_a_build_that_is_not_in_the_list_yet(self, airflow, platform, clock):
+    def test_searches_for_a_build_that_is_not_in_the_list_yet(self, airflow, platform, clock):
         with platform.faults.add("hidden_from_list", seconds=40, times=None):
             first = airflow.run()
             assert airflow.retry() == first
@@ -252,7 +252,7 @@ class TestClear:
             airflow.task(on_clear="continue")
 
 
-class TestDoubt:
+class TestUnconfirmedStart:
     @pytest.mark.parametrize(
         ("fault", "parameters"),
         [
@@ -271,7 +271,7 @@ class TestDoubt:
         assert list(platform.packages) == [package_id]
         assert posts(platform) == 1
 
-    def test_it_is_found_even_if_it_shows_late(self, airflow, platform):
+    def test_it_is_found_even_if_it_is_listed_late(self, airflow, platform):
         platform.faults.add("hidden_from_list", seconds=50, times=None)
         platform.faults.add("reply_lost", on="start_build")
         package_id = airflow.run()
@@ -358,26 +358,26 @@ class TestDoubt:
         assert airflow.run(if_exists="reuse") == built[0]
         assert posts(platform) == 1
 
-    def test_a_refused_build_is_not_looked_for(self, airflow, platform, clock):
+    def test_a_refused_build_is_not_searched_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
         with pytest.raises(BuildFailedError):
             airflow.run()
         assert clock.now() == began
 
-    def test_nothing_is_started_while_it_cannot_be_looked(self, airflow, platform):
+    def test_nothing_is_started_while_the_list_cannot_be_read(self, airflow, platform):
         platform.faults.add("server_error", on="list_packages", times=None, status=503)
         with pytest.raises(MendixError):
             airflow.run()
         assert posts(platform) == 0
 
-    def test_an_error_that_nobody_knows_leaves_it_open_too(self, airflow, platform):
+    def test_an_unknown_error_leaves_the_outcome_unknown_too(self, airflow, platform):
         platform.faults.add("server_error", on="start_build", handled=True, code="NEW_CODE")
         package_id = airflow.run()
         assert list(platform.packages) == [package_id]
 
     @pytest.mark.parametrize("deferrable", [True, False])
-    def test_a_package_that_shows_late_by_its_id_is_waited_for(self, deferrable, airflow, platform):
+    def test_a_package_that_is_visible_late_is_waited_for(self, deferrable, airflow, platform):
         platform.faults.add("hidden_from_list", seconds=40, times=None)
         package_id = airflow.run(wait_for_completion=True, deferrable=deferrable)
         assert platform.packages.status(package_id) == "Succeeded"
@@ -399,7 +399,7 @@ class TestDoubt:
 
 class TestTwoWorkers:
     def test_two_workers_at_the_same_moment_end_at_the_same_package(self, airflow, platform, caplog):
-        """Both look, both find nothing, both start: there is no lock."""
+        """Both search, both find nothing, both start: Mendix has no lock."""
         answer = platform.handle
         results = []
 

@@ -30,7 +30,7 @@ _ON_THE_WAY = 0.25
 
 
 class KilledError(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class Wire:
         return platform
 
     def handle(self, request: Request) -> Reply:
-        """Answer a request, unless somebody dies of it."""
+        """Answer a request, or kill its sender."""
         endpoint = routes.name(request) or request.path
         user = request.headers["mendix-username"]
         self.step(user)
@@ -188,7 +188,7 @@ class Wire:
         )
 
     def _may_be_missed(self, other: str, user: str, made: Made) -> bool:
-        """Tell whether nobody could have known of a package that is alive when another one is made."""
+        """Return whether a worker could not have known of a package that is alive when it makes another one."""
         package = self.platform.packages[other]
         by = next(each.by for each in self.made if each.package_id == other)
         if self.turns:
@@ -225,7 +225,7 @@ class Wire:
                 self.reached["clock forwards" if jump.seconds > 0 else "clock backwards"] += 1
 
     def dies(self, where: Where, endpoint: str = "") -> bool:
-        """Tell whether this is where somebody dies."""
+        """Return whether the schedule kills the process here."""
         for name in {"", endpoint}:
             self._times[where, name] += 1
         for crash in [] if self.calm else self._crashes:
@@ -242,7 +242,7 @@ class Wire:
             raise KilledError
 
     def alive(self, intent: int | None = None) -> list[str]:
-        """Give the packages of an intent that have not failed, earliest first."""
+        """Return the packages of an intent that have not failed, earliest first."""
         ids = [each.package_id for each in self.made if each.intent == (intent or self.intent)]
         return [package_id for package_id in ids if self.platform.packages.status(package_id) != "Failed"]
 
