@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
 STORES ?= local s3 azure
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 # How the tests of each store are run: Azure's libraries are in a place of their own.
 TEST_local = $(BIN)/python -m pytest tests/archive -k local
 TEST_s3 = $(BIN)/python -m pytest -n auto --dist load $(wildcard tests/stores/test_s3*.py)
 TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azure*.py)
 
-.PHONY: help demo test test-stores bench bench-transfer system matrix crashes chaos check pins clean
+# Processes of the tests would compile everything that they import, each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test test-fast test-stores bench bench-transfer system matrix crashes chaos check pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,7 +24,10 @@ demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail
 	@$(BIN)/python demo/demo.py --build $(BUILD)
 
 test: $(READY)  ## Run all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+test-fast: $(READY)  ## Run the unit tests that need neither Airflow processes nor much time (about a minute)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not airflow and not slow" $(TESTS)
 
 test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (STORES=s3: on that only)
 	@$(BIN)/python -m tests.stores.installing $(STORES)
@@ -29,14 +36,14 @@ test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (
 bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 20 minutes)
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
-system: $(READY)  ## Run the tests on real Airflow processes (about 8 minutes)
-	@$(BIN)/python -m pytest tests/system
+system: $(READY)  ## Run the tests on real Airflow processes (about 5 minutes)
+	@$(BIN)/python -m pytest tests/system $(ARGS)
 
-matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one)
+matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one; --short: the fast tests)
 	@$(BIN)/python matrix/run.py $(ARGS)
 
-crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (needs root, for PostgreSQL)
-	@$(BIN)/python -m pytest tests/crashes
+crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (ARGS="-k triggerer": one case)
+	@$(BIN)/python -m pytest tests/crashes $(ARGS)
 
 chaos: $(READY)  ## Run thousands of random fault schedules
 	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
@@ -65,6 +72,6 @@ $(READY): requirements/dev.txt pyproject.toml
 		apt-get install -y -qq --no-install-recommends python3-venv && $(PYTHON) -m venv $(VENV); } || \
 		{ echo "$(PYTHON) -m venv does not work: install the package python3-venv."; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/uv pip install -q --python $(BIN)/python -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@

@@ -249,7 +249,7 @@ def install(trial: Trial, wheel: Path) -> str:
     wanted = [name if trial.latest else f"{name}=={version}" for name, version in ours.items()]
     newer = [name for name, day in NEW_FLOORS.items() if day > trial.airflow.cut_off]
     trial.command(
-        *(UV, "pip", "install", "--exact", "--python", trial.python),
+        *(UV, "pip", "install", "--compile-bytecode", "--exact", "--python", trial.python),
         *("--exclude-newer", trial.airflow.cut_off),
         *(part for name in newer for part in ("--exclude-newer-package", f"{name}={NEW_FLOORS[name]}")),
         *(part for name in extras for part in ("--exclude-newer-package", f"{name}={newest.cut_off}")),
@@ -286,7 +286,20 @@ def run_unit_tests(trial: Trial) -> str:
     """Run the unit tests. Those whose fixtures need packages that are not installed here skip themselves."""
     selected = ["-m", FAST] if trial.short else [f"--ignore={path}" for path in LEFT_OUT]
     printed = trial.command(
-        *(trial.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--timeout=120", *selected),
+        *(
+            trial.python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "2",
+            "--dist",
+            "loadfile",
+            "--timeout=120",
+            *selected,
+        ),
         failure="unit tests failed",
         cwd=MATRIX / "tests",
     )

@@ -34,6 +34,18 @@ KEY = "key-of-ana-0123456789"
 TOKEN = "token-of-ana-0123456789"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use Airflow's commands, and run slow tests first.
+
+    `make test` hands out file by file, so that at the end no process waits long for another.
+    """
+    for item in items:
+        if "airflow" in item.fixturenames:
+            item.add_marker("airflow")
+    items.sort(key=lambda item: [not item.get_closest_marker(mark) for mark in ("airflow", "slow")])
+
+
 @pytest.fixture
 def clock() -> Iterator[ManualClock]:
     """Replace the clock of everything that waits."""

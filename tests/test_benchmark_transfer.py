@@ -11,6 +11,7 @@ import pytest
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "transfer.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BENCHMARK.exists(), reason="only in the repository")
 def test_a_small_measurement():
     options = ["--sizes", "8", "--repetitions", "1", "--ways", "fast", "--servers", "sink"]

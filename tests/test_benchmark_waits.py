@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="only in the repository")
 def test_a_few_waits_behave_as_expected():
     ran = subprocess.run(

@@ -17,7 +17,11 @@ from airflow_provider_mendix.operators.arguments import as_written, boolean
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+
+    from airflow_provider_mendix.operators.signatures import ChangingArguments, EnvironmentArguments, Text
 
 __all__ = ["MendixCreateBackupOperator", "MendixRestoreBackupOperator"]
 
@@ -58,9 +62,9 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "comment")
     action = "back up"
 
-    def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, comment: Text | None = None, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
-        self.comment = comment
+        self.comment: Any = comment
         self._as_written = as_written(app_id=self.app_id, environment=self.environment, comment=comment)
 
     def execute(self, context: Context) -> str:
@@ -71,9 +75,11 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
+            comment = inputs.free_text("comment", self.comment)
             ids = self.retry_until_timeout(partial(hook.environment_ids, self.app_id, self.environment))
             owner = owner_of(context, self._as_written, retries=self.retries)
-            request = SnapshotRequest(hook, owner, self.app_id, self.environment, self.comment or "")
+            request = SnapshotRequest(hook, owner, self.app_id, self.environment, comment)
             snapshot = self.retry_until_timeout(request.find_or_create)
             context["ti"].xcom_push(key=BACKUP_KEY, value=details(snapshot))
             if not self.wait_for_completion:
@@ -130,9 +136,9 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "snapshot_id")
     action = "restore a snapshot to"
 
-    def __init__(self, *, snapshot_id: str, db_only: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, snapshot_id: Text, db_only: bool = False, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
-        self.snapshot_id = snapshot_id
+        self.snapshot_id: Any = snapshot_id
         self.db_only = boolean("db_only", db_only)
 
     def execute(self, context: Context) -> str:
@@ -141,6 +147,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
             restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:

@@ -24,10 +24,13 @@ from airflow_provider_mendix.operators.arguments import boolean
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.api.deploy import Environment
+    from airflow_provider_mendix.operators.signatures import ChangingArguments, Text
 
 __all__ = [
     "MendixStartEnvironmentOperator",
@@ -75,6 +78,7 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             found = self.retry_until_timeout(partial(self._stop, hook))
             if found.status in _STOPPED or not self.wait_for_completion:
                 return summary(found)
@@ -140,15 +144,17 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     _knows_previous = False
 
     def __init__(
-        self, *, package_id: str | None = None, from_environment: str | None = None, **kwargs: Any
+        self,
+        *,
+        package_id: Text | None = None,
+        from_environment: Text | None = None,
+        **kwargs: Unpack[ChangingArguments],
     ) -> None:
         super().__init__(**kwargs)
         if (package_id is None) == (from_environment is None):
             raise ValueError("Give either package_id, or from_environment to promote the package that is there.")
-        self.package_id = package_id
-        self.from_environment = from_environment
-        # An argument that renders to nothing must not turn one into the other.
-        self._promotes = from_environment is not None
+        self.package_id: Any = package_id
+        self.from_environment: Any = from_environment
 
     def execute(self, context: Context) -> str:
         """Transport the package unless it is there, and wait if asked to."""
@@ -156,6 +162,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             inputs.environment(self.environment)
             package_id = self._find_package_id(hook)
             is_there = self.retry_until_timeout(partial(self._transport, hook, context, package_id))
@@ -168,9 +175,11 @@ class MendixTransportPackageOperator(MendixChangingOperator):
         return str(result["package_id"])
 
     def _find_package_id(self, hook: MendixHook) -> str:
-        if not self._promotes:
+        if self.from_environment is None:
             return inputs.package_id(self.package_id)
-        source = hook.find_environment(self.app_id, inputs.environment(self.from_environment)).mode
+        source = hook.find_environment(
+            self.app_id, inputs.environment(self.from_environment, "from_environment")
+        ).mode
         package = hook.get_environment_package(self.app_id, source)
         if package is None:
             raise EnvironmentStateError(
@@ -188,7 +197,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
             self.log.info("Package %s is on %s already; not transporting it again.", package_id, self.target)
             self._recall_previous(context, package_id)
             return True
-        if not self._promotes:
+        if self.from_environment is None:
             self._require_succeeded(hook, package_id)
         self._keep_previous(context, package_id, before)
         with self.with_environment_state(hook):
@@ -265,7 +274,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     action = "start"
 
-    def __init__(self, *, auto_sync_db: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, auto_sync_db: bool = True, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
         self.auto_sync_db = boolean("auto_sync_db", auto_sync_db)
 
@@ -275,6 +284,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             found, job_id = self.retry_until_timeout(partial(self._start, hook))
             if job_id is not None:
                 context["ti"].xcom_push(key=START_JOB_KEY, value=job_id)

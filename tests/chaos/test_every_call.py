@@ -14,6 +14,8 @@ from .invariants import check
 from .schedule import Crash, Mode, Schedule, Where
 from .world import World
 
+pytestmark = pytest.mark.slow
+
 # A calm build asks 8 times or so; of what comes after the last one, nothing happens.
 POINTS = 12
 

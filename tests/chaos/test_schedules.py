@@ -16,6 +16,8 @@ from .invariants import check
 from .schedule import Schedule, Where, schedule
 from .world import World
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = {
     *(f"worker dies {where}" for where in get_args(Where)),
     *(f"triggerer dies {where}" for where in ("sending", "handled", "sleeping")),
@@ -28,7 +30,7 @@ EVERYTHING = {
 
 
 def failures(drawn: Schedule, server: Server, reached: Counter[str]) -> str:
-    """Run a schedule, and say what is wrong and how it came about; say nothing if all is well."""
+    """Run a schedule; return its faults and its story, or an empty text if there are none."""
     with World.of(drawn, server) as world:
         try:
             world.run()

@@ -8,12 +8,13 @@ import pytest
 
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
+from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
-from ..conftest import KEY
-from .conftest import ROOT
+from ..airflow_stack.commands import ROOT
+from ..conftest import KEY, TaskInstance, set_connection
 
 SYSTEM_TESTED = {"example_mendix_release"}
-"""By `tests/system`, because `airflow dags test` has nobody who could approve."""
+"""`tests/system` runs it: `airflow dags test` cannot answer its approvals."""
 
 APPROVALS = """
 import json, runpy, sys
@@ -25,15 +26,15 @@ if not has_approvals:
 dag = runpy.run_path(file)["build"].dag
 groups = ("acceptance", "production")
 first = [sorted(dag.get_task(f"{name}.remember_package").upstream_task_ids) for name in groups]
-let_pass = []
+allowed = []
 for told in (None, {}, *({"production_approved": said} for said in (False, "no", True))):
     try:
         if not has_approvals:
             dag.get_task("approve_production").python_callable(params={**dag.params, **told} if told else told)
-            let_pass.append(told)
+            allowed.append(told)
     except AirflowFailException:
         pass
-print(json.dumps([*first, "production_approved" in dag.params, let_pass]))
+print(json.dumps([*first, "production_approved" in dag.params, allowed]))
 """
 
 
@@ -44,12 +45,12 @@ def run_dag(airflow, dag_id, live, **conf):
 
 
 def archived(folder, platform, package_id):
-    """Give what was archived."""
+    """Return the content of the archived file."""
     return (folder / "shop" / platform.packages[package_id].name).read_bytes()
 
 
 def calls(platform):
-    """What was asked of Mendix, repeated looks counted once."""
+    """Return the requests to Mendix; equal ones in a row count once."""
     lines = [f"{entry.host} {entry.method} {entry.path.rsplit('/', 1)[-1][:8]}" for entry in platform.journal]
     return [line for index, line in enumerate(lines) if index == 0 or line != lines[index - 1]]
 
@@ -142,14 +143,14 @@ def test_a_bad_value_fails_the_run_before_any_request(airflow, mendix, live):
 
 
 @pytest.mark.parametrize(
-    ("approvals", "before_acceptance", "says_so", "let_pass"),
+    ("approvals", "before_acceptance", "is_param", "allowed"),
     [
         ("with", "approve_acceptance", False, []),
         ("without", "archive", True, [{"production_approved": True}]),
     ],
 )
 def test_the_release_dag_asks_or_is_told_before_production(
-    approvals, before_acceptance, says_so, let_pass, airflow
+    approvals, before_acceptance, is_param, allowed, airflow
 ):
     file = ROOT / "example_dags" / "example_mendix_release.py"
     ran = subprocess.run(
@@ -160,20 +161,23 @@ def test_the_release_dag_asks_or_is_told_before_production(
         check=True,
     )
     told = json.loads(ran.stdout.splitlines()[-1])
-    assert told == [[before_acceptance], ["approve_production"], says_so, let_pass]
+    assert told == [[before_acceptance], ["approve_production"], is_param, allowed]
 
 
 @pytest.fixture
-def archived_before(airflow, live, mendix, tmp_path):
-    """An archived package that Mendix has no more; Test runs another one."""
-    ran = run_dag(airflow, "example_mendix_build", live, archive=tmp_path.as_uri())
-    assert ran.returncode == 0, ran.stdout
-    (file,) = (tmp_path / "shop").glob("*.mda")
+def archived_before(live, mendix, tmp_path, monkeypatch):
+    """An archived package that is no longer in Mendix; Test runs another one."""
+    set_connection(monkeypatch, host=mendix.api_url)
+    file = tmp_path / "shop" / "old.mda"
+    package_id = live.packages.add("shop", version="2.5.4", revision="9f3ab2c1")
+    MendixToObjectStorageOperator(
+        task_id="archive", app_id="shop", package_id=package_id, destination=file.as_uri()
+    ).execute({"ti": TaskInstance()})
     live.packages.clear()
     for mode in ("Test", "Production"):
         package_id = live.packages.add("shop", version="2.6.0", revision="0badc0de")
         live.environments.add("shop", mode, package_id=package_id, running=True)
-    live.environments.timeline = DeploymentTimeline.of(seconds=4)
+    live.environments.timeline = DeploymentTimeline.of(seconds=2)
     live.journal.clear()
     return file
 

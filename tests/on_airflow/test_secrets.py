@@ -1,4 +1,4 @@
-"""No secret is in anything that Airflow writes, whatever goes wrong, with debug logging on."""
+"""Airflow writes no secret anywhere, whatever fails, with debug logging on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import gzip
 import json
 import re
 import secrets
-import shutil
 import sqlite3
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,13 +22,13 @@ from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
 
+from ..airflow_stack.commands import AirflowCommand
 from ..conftest import KEY, USER, set_connection
 from ..secrets_search import RememberingPlatform, Search, Secret
-from .conftest import AirflowCommand
 
 ALL = ("build", "wait", "archive", "delete")
 
-# What a fault strikes, always, and the tasks that then run.
+# The requests that a fault always hits, and the tasks that run then.
 API = ("api /apps/{app_id}/", ALL)
 API_BRIEFLY = (API[0], ("wait", "delete"))
 FILES = ("files /{package_id}.mda", ("wait", "archive"))
@@ -57,12 +57,12 @@ FAULTS = {
 
 FERNET_KEY = Fernet.generate_key().decode()
 
-# At the level DEBUG, `airflow dags test` itself prints each value that it is told to mask. Task processes do not.
+# At the level DEBUG, `airflow dags test` itself prints each value that it should mask. Task processes do not.
 PRINTED_BY_DAGS_TEST = re.compile(rb"^.*\bSending request\b.*\bmsg=MaskSecret\(.*$", re.MULTILINE)
 
 
 def canary(name: str) -> Secret:
-    """Make a secret with characters that JSON and URLs escape."""
+    """Return a secret with characters that JSON and URLs escape."""
     return Secret(name, f"{name[:3]}/+%&{secrets.token_hex(20)}")
 
 
@@ -82,7 +82,7 @@ class CanaryPlatform(RememberingPlatform):
 
 @dataclass
 class Run:
-    """What is left of the one run of the DAG."""
+    """The results of the one run of the DAG."""
 
     platform: CanaryPlatform
     struck: dict[tuple[str, str], ActiveFault]
@@ -91,17 +91,16 @@ class Run:
     search: Search
     states: dict[str, str]
 
-    @property
+    @cached_property
     def found(self) -> list[tuple[str, str, str]]:
         return [tuple(finding) for finding in self.search.findings()]
 
 
 @pytest.fixture(scope="module")
-def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("canary")
     home = folder / "home"
     home.mkdir()
-    shutil.copy(airflow.home / "airflow.db", home)
     platform = CanaryPlatform(options=Options(download="redirect"))
     platform.packages.timeline = Timeline.of(seconds=0)
     names = ("key", "token", "proxy", "wrong", "unknown", "planted")
@@ -144,12 +143,9 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
             struck[fault, on] = platform.faults.add(fault, times=None, **parameters)
 
     fernet_key = Fernet.generate_key().decode()
-    inherited = {name: value for name, value in airflow.environment.items() if "AIRFLOW_CONN" not in name}
-    command = AirflowCommand(
+    airflow = AirflowCommand(
         home,
         {
-            **inherited,
-            "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__COMPRESS_SERIALIZED_DAGS": "True",
             "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
             "AIRFLOW__CORE__FERNET_KEY": fernet_key,
@@ -158,7 +154,7 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
             "CANARY_PLANTED": planted.value,
         },
     )
-    with Server(platform) as server:
+    with Server(platform) as server, airflow:
         mendix = {"conn_type": "mendix", "login": USER, "password": key.value, "host": server.api_url}
         extra = {
             "personal_access_token": token.value,
@@ -173,12 +169,14 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
             "mendix_proxied": {**mendix, "extra": {**extra, "proxy": dead_proxy}},
             "planted": {"conn_type": "http", "password": planted.value},
         }
-        # As arguments of a command they would be in the audit log, and in the list of processes.
+        # As arguments of a command they would be in the audit log and in the list of processes.
         (folder / "connections.json").write_text(json.dumps(connections))
-        imported = command.run("connections", "import", str(folder / "connections.json"))
+        migrated = airflow.run("db", "migrate")
+        assert migrated.returncode == 0, migrated.stdout
+        imported = airflow.run("connections", "import", str(folder / "connections.json"))
         assert imported.returncode == 0, imported.stdout
         conf = json.dumps({"archive": (folder / "archive").as_uri()})
-        ran = command.run("dags", "test", "canary", "--conf", conf)
+        ran = airflow.run("dags", "test", "canary", "--conf", conf)
 
     search = Search([key, token, proxy, wrong, unknown, planted, *platform.signatures], fernet_key)
     search.add("printed", imported.stdout.encode())
@@ -191,15 +189,18 @@ def run(airflow: AirflowCommand, tmp_path_factory: pytest.TempPathFactory) -> Ru
     return Run(platform, struck, home, ran.stdout, search, states)
 
 
+@pytest.mark.airflow
 def test_no_secret_is_written_anywhere(run):
     assert [finding for finding in run.found if finding[0] != "planted"] == []
 
 
+@pytest.mark.airflow
 def test_every_fault_of_the_simulator_is_covered(run):
     assert set(FAULTS) == set(KINDS)
     assert {where: fault.call_count for where, fault in run.struck.items() if not fault.call_count} == {}
 
 
+@pytest.mark.airflow
 def test_the_run_went_through_success_and_failure(run):
     assert {name: run.states[f"{name}_healthy"] for name in ALL} == dict.fromkeys(ALL, "success")
     assert run.states["use_hook_healthy"] == "failed"
@@ -213,6 +214,7 @@ def test_the_run_went_through_success_and_failure(run):
     assert "urllib3.connectionpool" in run.printed  # debug logging was on
 
 
+@pytest.mark.airflow
 def test_the_search_looked_everywhere(run):
     seen = run.search.seen
     for place in (
@@ -233,6 +235,7 @@ def test_the_search_looked_everywhere(run):
     assert not {"connection.password", "connection.extra"} & set(seen)
 
 
+@pytest.mark.airflow
 @pytest.mark.parametrize(
     ("form", "place"),
     [
@@ -311,7 +314,7 @@ def test_a_secret_is_found_in_the_name_of_a_file(tmp_path):
     assert search.findings()
 
 
-def test_what_is_no_secret_is_not_found(tmp_path):
+def test_other_texts_are_not_found(tmp_path):
     search = Search([SECRET], FERNET_KEY)
     search.add("log", b"***, key-of-somebody-else, " + SECRET.value[6:20].encode())
     search.add("other", Fernet(Fernet.generate_key()).encrypt(SECRET.value.encode()))

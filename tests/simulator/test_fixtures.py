@@ -37,6 +37,7 @@ def run_context():
     return {"ti": TaskInstance(), "dag_run": SimpleNamespace(start_date=pendulum.from_timestamp(0))}
 
 
+@pytest.mark.slow
 def test_the_example_of_the_documentation_works(tmp_path):
     files = re.findall(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert [name for name, _ in files] == [

@@ -1,10 +1,10 @@
-"""The nightly DAG, night after night, for twenty apps: what is built, by the record of the simulated Mendix."""
+"""The nightly DAG, several nights, for twenty apps: the journal of the simulated Mendix shows what is built."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -12,8 +12,8 @@ from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
 
+from ..airflow_stack.commands import AirflowCommand
 from ..conftest import KEY, TOKEN, USER
-from ..on_airflow.conftest import ROOT, AirflowCommand
 
 APPS = [f"app-{number:02}" for number in range(1, 21)]
 FAULTS = [
@@ -29,7 +29,7 @@ FAULTS = [
 
 @pytest.fixture
 def nightly(tmp_path):
-    """Run the DAG once, and say how many builds each app got."""
+    """Run the DAG once, and return the number of builds of each app."""
     platform = Platform()
     platform.permissions.add_account(USER, KEY)
     platform.permissions.add_personal_access_token(TOKEN)
@@ -44,7 +44,8 @@ def nightly(tmp_path):
         posts = [entry for entry in platform.journal[seen:] if entry.method == "POST"]
         return Counter(entry.path.split("/")[4] for entry in posts)
 
-    with Server(platform) as server:
+    with ExitStack() as connections:
+        server = connections.enter_context(Server(platform))
         connection = {
             "conn_type": "mendix",
             "login": USER,
@@ -52,18 +53,8 @@ def nightly(tmp_path):
             "host": server.api_url,
             "extra": {"personal_access_token": TOKEN, "repository_url": server.repository_url},
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        airflow = AirflowCommand(
-            tmp_path,
-            {
-                **inherited,
-                "AIRFLOW_HOME": str(tmp_path),
-                "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
-                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-                "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-                "AIRFLOW_CONN_MENDIX_DEFAULT": json.dumps(connection),
-            },
-        )
+        settings = {"AIRFLOW_CONN_MENDIX_DEFAULT": json.dumps(connection)}
+        airflow = connections.enter_context(AirflowCommand(tmp_path, settings))
         migrated = airflow.run("db", "migrate")
         assert migrated.returncode == 0, migrated.stdout
         run.platform = platform

@@ -1,8 +1,7 @@
-"""What this provider can do, once for each app of a plan, and some leaks; no failure stops another task."""
+"""All tasks of this provider, for each app of a plan, and some leaks; no failure stops another task."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -12,7 +11,6 @@ from airflow.sdk import DAG, BaseHook, BaseOperator, task
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mendix.clock import SystemClock, use_clock
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixDeletePackageOperator, MendixStartBuildOperator
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
@@ -22,22 +20,7 @@ PLAN = json.loads(os.environ.get("CANARY_PLAN", "{}"))
 PLANTED = os.environ.get("CANARY_PLANTED", "")
 
 
-class HurriedClock(SystemClock):
-    """Waits a fiftieth of the time."""
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds / 50)
-
-    def ticks(self) -> float:
-        return super().ticks() * 50
-
-    async def pause(self, seconds: float, wakeup: asyncio.Event | None = None) -> None:
-        await super().pause(seconds / 50, wakeup)
-
-
-use_clock(HurriedClock()).__enter__()
-
-# In `airflow dags test`, a trigger can read no connection from the database for want of this method.
+# Without this method, a trigger in `airflow dags test` can read no connection from the database.
 if not hasattr(InProcessSupervisorComms, "asend"):
 
     async def asend(self, msg):
@@ -48,7 +31,7 @@ if not hasattr(InProcessSupervisorComms, "asend"):
 
 @task
 def use_hook(app_id, package_id, mendix_conn_id):
-    """Do with the hook what no operator does, and fail with everything at hand."""
+    """Call methods of the hook that no operator calls, and fail with all objects in the traceback."""
     hook = MendixHook(mendix_conn_id)
     print("works:", hook.test_connection())
     print("newest:", hook.latest_revision(app_id))
