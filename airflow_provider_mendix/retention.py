@@ -11,7 +11,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.build import Package, PackageStatus
-from airflow_provider_mendix.archive.catalog import not_archived
+from airflow_provider_mendix.archive.catalog import reasons_not_archived
 from airflow_provider_mendix.exceptions import MendixError, PackageInUseError, PackageNotFoundError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
@@ -113,7 +113,7 @@ def exclude_unarchived(plan: Plan, archive: ObjectStoragePath, app_id: str) -> P
     :param archive: the folder; everything below it counts.
     """
     with_file = [package.package_id for package in plan.delete if package.status != PackageStatus.FAILED]
-    return exclude(plan, not_archived(archive, app_id, with_file))
+    return exclude(plan, reasons_not_archived(archive, app_id, with_file))
 
 
 def log_plan(plan: Plan, app_id: str, now: pendulum.DateTime) -> None:

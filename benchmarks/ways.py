@@ -20,13 +20,14 @@ BUCKET, KEY = "releases", "bench/shop.mda"
 ALWAYS_LOADED = ("airflow.providers.common.compat.sdk", "airflow.sdk.execution_time.supervisor")
 PRELOADED = {
     "ours": (
-        *("aiobotocore.session", "airflow.providers.amazon.aws.fs.s3", "airflow.providers.amazon.aws.hooks.s3"),
+        *("airflow.providers.amazon.aws.hooks.s3", "boto3.s3.transfer"),
         *(
             "airflow_provider_mendix.archive.writer",
-            "airflow_provider_mendix.archive.stores.fast_s3",
+            "airflow_provider_mendix.archive.stores.s3",
+            "obstore.auth.boto3",
             "obstore.store",
         ),
-        *("airflow_provider_mendix.transfers.mendix_to_object_storage", "requests", "s3fs", "stream_unzip"),
+        *("airflow_provider_mendix.transfers.mendix_to_object_storage", "requests"),
     ),
     "stock": ("airflow.providers.amazon.aws.fs.s3", "airflow.sdk.io.path", "requests", "s3fs"),
     "http_to_s3": ("airflow.providers.amazon.aws.transfers.http_to_s3", "airflow.providers.http.hooks.http"),

@@ -1,6 +1,6 @@
 """Build and archive on real Airflow: against the bundled simulator, or against Mendix with your credentials.
 
-Plain words on the screen, the whole of Airflow's output in `.demo/airflow.log`. Exit code 0 only if the archived
+The screen shows a summary, `.demo/airflow.log` all of Airflow's output. Exit code 0 only if the archived
 object is the package, byte for byte by the simulator's own record.
 """
 
@@ -32,9 +32,9 @@ TOLD = re.compile(
     r"|Deleted package)(?P<more>.*?) +\["
 )
 IN_PLAIN_WORDS = {
-    "Pausing task as DEFERRED": "The task defers: it gives up its worker slot, and a trigger waits instead.",
-    "[DAG TEST] running trigger": "The trigger looks every 10 seconds …",
-    "[DAG TEST] Trigger completed": "The trigger has fired: the task wakes up.",
+    "Pausing task as DEFERRED": "The task defers: it frees its worker slot, and a trigger waits instead.",
+    "[DAG TEST] running trigger": "The trigger polls every 10 seconds …",
+    "[DAG TEST] Trigger completed": "The trigger has fired: the task resumes.",
 }
 
 
@@ -44,7 +44,7 @@ class DemoError(Exception):
 
 @dataclass
 class Plan:
-    """What is released, and with which connection."""
+    """The package to release, and the connection to use."""
 
     connection: dict[str, object]
     conf: dict[str, str]
@@ -83,7 +83,7 @@ def simulated(*, fails: bool) -> int:
     with Server(platform) as server:
         say(f"A simulated Mendix Cloud listens on {server.api_url}: app 'shop' with one old package, {old}.")
         if fails:
-            say("As asked, it will let the next build fail.")
+            say("As requested, its next build will fail.")
         archived = release(
             Plan(
                 connection={

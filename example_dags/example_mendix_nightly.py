@@ -24,12 +24,12 @@ with DAG(
 
     @task
     def apps(params: dict[str, list[str]] | None = None) -> list[str]:
-        """Give the subdomains of the apps to build."""
+        """Return the subdomains of the apps to build."""
         return params["apps"] if params else []
 
     @task_group
     def nightly(app_id: str) -> None:
-        """Build one app and tidy up after it."""
+        """Build one app and prune its packages."""
         build = MendixStartBuildOperator(
             task_id="build",
             mendix_conn_id="{{ params.mendix_conn_id }}",

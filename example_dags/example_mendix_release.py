@@ -1,13 +1,13 @@
-"""A whole release, with a person who decides and a way back.
+"""A whole release, with approvals and a rollback.
 
     revision → build → archive → approval → Acceptance → approval → Production
 
-`deploy_to` is the part to copy: back up, stop, transport, start, ask the app itself whether it is up, and roll
-back if it is not. `docs/deploy-chain.md` tells why it is built like this. Needs a connection to Mendix, for a Git
-app with a personal access token, and one for the object storage if that is not the local disk.
+`deploy_to` is the part to copy: back up, stop, transport, start, check that the app is up, and roll back if it is
+not. `docs/deploy-chain.md` explains why it is built like this. Needs a connection to Mendix, for a Git app with a
+personal access token, and one for the object storage if that is not the local disk.
 
-The approvals are Airflow's own, from 3.1 on. Before, there are none: Acceptance is deployed to at once, and
-Production only in a run that was started with `"production_approved": true`; otherwise the run fails there.
+The approvals are Airflow's own, from 3.1 on. Before, there are none: the run deploys to Acceptance at once, and to
+Production only if it was started with `"production_approved": true`; otherwise it fails there.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PARAMS = {
 
 @task
 def remember_package(environment: str, params: dict[str, Any] | None = None) -> str | None:
-    """Tell which package is on the environment before anything is done to it."""
+    """Return the package that is on the environment before the release."""
     values = params or {}
     package = MendixHook(values["mendix_conn_id"]).get_environment_package(values["app_id"], environment)
     log.info("On %s: %s", environment, package.summary() if package else "nothing")
@@ -58,18 +58,18 @@ def remember_package(environment: str, params: dict[str, Any] | None = None) -> 
 
 @task(retries=4, retry_delay=timedelta(seconds=10))
 def probe(app: dict[str, Any], package_id: str) -> None:
-    """Ask the app itself whether it is up. 503 means "not yet"; each try of the task asks once."""
+    """Check that the app is up. 503 means "not yet"; each try of the task sends one request."""
     import requests
 
     if app["package_id"] != package_id:
         raise AirflowFailException(f"{app['environment']} has package {app['package_id']}, not {package_id}.")
-    answer = requests.get(app["url"], timeout=10)
-    answer.raise_for_status()
-    log.info("It is up: %s answers %s.", app["url"], answer.status_code)
+    response = requests.get(app["url"], timeout=10)
+    response.raise_for_status()
+    log.info("The app is up: %s returned %s.", app["url"], response.status_code)
 
 
-# It runs whenever something before it has failed, even a build: what Mendix shows decides. So nobody who clears
-# tasks afterwards restores the snapshot a second time over what was written since.
+# It runs whenever a task before it has failed, even the build: what Mendix shows decides. So clearing tasks
+# afterwards does not restore the snapshot a second time over newer data.
 @task.short_circuit(trigger_rule="one_failed", ignore_downstream_trigger_rules=False)
 def is_needed(
     environment: str, package_id: str | None, previous: str | None, params: dict[str, Any] | None = None
@@ -77,7 +77,7 @@ def is_needed(
     """Roll back only if the new package is on the environment, and another one was."""
     values = params or {}
     if not package_id or not previous or package_id == previous:
-        log.info("Nothing to roll back: on %s was %s, and %s was to come.", environment, previous, package_id)
+        log.info("Nothing to roll back: %s had %s before, the release has %s.", environment, previous, package_id)
         return False
     there = MendixHook(values["mendix_conn_id"]).get_environment_package(values["app_id"], environment)
     log.info("On %s is now: %s", environment, there.summary() if there else "nothing")
@@ -85,7 +85,7 @@ def is_needed(
 
 
 def deploy_to(environment: str, package_id: Any, *, allow_production: bool = False) -> TaskGroup:
-    """Bring a package to an environment; if its app does not come up, put back package and data, and fail."""
+    """Deploy a package to an environment; if its app does not start, roll back package and data, and fail."""
     values = {"environment": environment, "allow_production": allow_production}
     with TaskGroup(environment.lower(), default_args=values) as group:
         previous = remember_package(environment=environment)
@@ -104,9 +104,9 @@ def deploy_to(environment: str, package_id: Any, *, allow_production: bool = Fal
             start_previous = MendixStartEnvironmentOperator(task_id="start")
             chain([start, probed], needed, stop_again, transport_previous, restore, start_previous)
 
-        # The last of the group. After a roll-back it must not run, or what follows would take that for a release,
-        # and Airflow, which looks at the last tasks, would call the run a success. If a person has said no, all
-        # of the group is skipped, and so must this be.
+        # The last task of the group. After a rollback it must not run: the tasks after it would go on with the
+        # release, and Airflow, which decides by the last tasks, would mark the run a success. After a rejected
+        # approval all of the group is skipped, and so must this task be.
         deployed = EmptyOperator(task_id="deployed", trigger_rule="none_failed_min_one_success")
         [probed, start_previous] >> deployed
     return group
@@ -114,10 +114,10 @@ def deploy_to(environment: str, package_id: Any, *, allow_production: bool = Fal
 
 @task(task_id="approve_production")
 def refuse_unless_approved(params: dict[str, Any] | None = None) -> None:
-    """Stand in for the approval where Airflow has none."""
+    """Replace the approval where Airflow has none."""
     if not (params and params["production_approved"] is True):
         raise AirflowFailException(
-            "This Airflow cannot ask anybody. To deploy to Production, start the run with"
+            "This Airflow has no approvals. To deploy to Production, start the run with"
             ' {"production_approved": true}.'
         )
 
@@ -152,9 +152,8 @@ with DAG(
     production = deploy_to("Production", build.output, allow_production=True)
 
     if ApprovalOperator:
-        # Two questions, to two kinds of people. The first: may the testers' environment go down now? The second
-        # is about what they have found there since; Mendix's portal asks for a second factor at this point, and
-        # its API for nothing.
+        # Two approvals. The first allows the testers' environment to go down. The second is for what they have
+        # found there; Mendix's portal asks for a second factor at this point, and its API for nothing.
         approve_acceptance = ApprovalOperator(
             task_id="approve_acceptance",
             subject="Deploy {{ params.app_id }} {{ params.version }} to Acceptance?",

@@ -1,13 +1,12 @@
-"""Back to an older package, from the archive; and to its data, if the run names a snapshot.
+"""Deploy an older package from the archive, and restore its data if the run names a snapshot.
 
     upload → stop → transport → restore, if a snapshot is given → start → probe
 
-The package is uploaded first, so that the app is down no longer than it must be. Needs a connection to Mendix, and
+The upload comes first, so that the app is down as briefly as possible. Needs a connection to Mendix, and
 one for the object storage if that is not the local disk.
 
-Production is refused: ALLOW_PRODUCTION is written here, and not in the run. Set it to True in a copy for
-Production, and put an approval in front of `stop`, as in `example_mendix_release.py`. `docs/deploy-chain.md` tells
-more.
+ALLOW_PRODUCTION refuses Production; it is set here, not in the run. Set it to True in a copy for Production, and
+put an approval before `stop`, as in `example_mendix_release.py`. See `docs/deploy-chain.md`.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ log = logging.getLogger(__name__)
 
 @task(retries=4, retry_delay=timedelta(seconds=10))
 def probe(app: dict[str, Any]) -> None:
-    """Ask the app itself whether it is up. 503 means "not yet"; each try of the task asks once."""
+    """Check that the app is up. 503 means "not yet"; each try of the task sends one request."""
     import requests
 
-    answer = requests.get(app["url"], timeout=10)
-    answer.raise_for_status()
-    log.info("It is up: %s answers %s.", app["url"], answer.status_code)
+    response = requests.get(app["url"], timeout=10)
+    response.raise_for_status()
+    log.info("The app is up: %s returned %s.", app["url"], response.status_code)
 
 
 @task.short_circuit(ignore_downstream_trigger_rules=False)

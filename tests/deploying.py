@@ -1,4 +1,4 @@
-"""Deploying in tests: packages on environments, and tries that die after one of their requests."""
+"""Deploying in tests: packages on environments, and tries that are killed after one of their requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAITING_MODES = MODES[1:]
 
 
 class KilledError(BaseException):
-    """The worker is gone."""
+    """The worker was killed."""
 
 
 def put(platform: Platform, mode: str = "Test", version: str | None = "1.0.0", **more: Any) -> str | None:
@@ -29,12 +29,12 @@ def put(platform: Platform, mode: str = "Test", version: str | None = "1.0.0", *
 
 
 def posts(platform: Platform) -> list[str]:
-    """Give what was asked for, in order: the last part of each path."""
+    """Return the last part of the path of each POST, in order."""
     return [request.path.rpartition("/")[2] for request in platform.journal.requests("POST")]
 
 
 def die_after(patch: pytest.MonkeyPatch, requests: int) -> None:
-    """Let whoever sends be gone once so many requests have been carried out, before the answer is read."""
+    """Kill the sender after this many requests were processed, before it reads the response."""
     send = MendixClient.send
     left = [requests]
 

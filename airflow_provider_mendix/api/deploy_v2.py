@@ -79,7 +79,7 @@ def get_job(app_id: str, job_id: str) -> Call[Job]:
 def package_name(value: object) -> str:
     """Check the name of a file to upload."""
     advice = "Use the name of a file, such as main-2.5.4.63.mda."
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or value.strip().lower() in ("", "none"):
         raise InvalidInputError(f"name is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:
         raise InvalidInputError(f"name {value!r} contains a template that was not rendered. {advice}")

@@ -8,6 +8,10 @@ from airflow_provider_mendix.exceptions import InvalidInputError
 
 _EMPTY = {"", "none", "null", "undefined", "nan"}
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_NATIVE = (
+    "A template of a DAG with render_template_as_native_obj=True gives such values; quotes inside of the template"
+    """ keep it text: "'{{ … }}'"."""
+)
 _BRANCH_PREFIX = "branches/"
 _MAIN_BRANCHES = ("main", "trunk")
 
@@ -50,12 +54,12 @@ def package_id(value: object) -> str:
     return text
 
 
-def environment(value: object) -> str:
+def environment(value: object, name: str = "environment") -> str:
     """Check the name of an environment; Mendix calls it Mode."""
     advice = "Use the environment's name as the portal shows it, such as Test, Acceptance or Production."
-    text = _text("environment", value, advice)
+    text = _text(name, value, advice)
     if _UUID.fullmatch(text):
-        raise InvalidInputError(f"environment {text!r} is a UUID, but Mendix expects the name here. {advice}")
+        raise InvalidInputError(f"{name} {text!r} is a UUID, but Mendix expects the name here. {advice}")
     return text
 
 
@@ -70,15 +74,15 @@ def uuid(name: str, value: object) -> str:
     return text
 
 
-def revision(value: object) -> str:
+def revision(value: object, name: str = "revision") -> str:
     """Check a revision: an SVN revision number (an ``int`` is accepted) or a Git commit hash."""
     advice = "Give an SVN revision number or a Git commit hash."
     if isinstance(value, bool):
-        raise InvalidInputError(f"revision cannot be {value!r}. {advice}")
-    text = _text("revision", str(value) if isinstance(value, int) else value, advice)
+        raise InvalidInputError(f"{name} cannot be {value!r}. {advice}")
+    text = _text(name, str(value) if isinstance(value, int) else value, advice)
     if re.fullmatch(r"0+", text) or not re.fullmatch(r"[0-9]+|[0-9a-fA-F]{4,64}", text):
         raise InvalidInputError(
-            f"revision {text!r} is neither an SVN revision number (1 or more) nor a Git commit hash"
+            f"{name} {text!r} is neither an SVN revision number (1 or more) nor a Git commit hash"
             " (hexadecimal, preferably in full length). Names such as HEAD are not accepted."
         )
     return text
@@ -138,9 +142,23 @@ def _cannot_be_branch(name: str) -> bool:
     )
 
 
+def free_text(name: str, value: object) -> str:
+    """Return free text; a number becomes text, and ``None`` is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text, not {value!r}. {_NATIVE}")
+    if value and value.strip().lower() in _EMPTY:
+        raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). Give text, or leave it out.")
+    return value
+
+
 def _text(name: str, value: object, advice: str) -> str:
     if not isinstance(value, str):
-        raise InvalidInputError(f"{name} must be text, not {value!r}. {advice}")
+        hint = "" if value is None else f" {_NATIVE}"
+        raise InvalidInputError(f"{name} must be text, not {value!r}. {advice}{hint}")
     if value.strip().lower() in _EMPTY:
         raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:

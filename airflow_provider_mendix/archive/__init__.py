@@ -1,7 +1,8 @@
 """What is archived is what was built: whole, checked and described, or not there.
 
-One pass, piece by piece: :mod:`sources` reads a package's file over as many connections and links as it takes,
-:mod:`verified` holds its last piece back until all of it has been checked (:mod:`checksums`, :mod:`zips`,
-:mod:`deep`), and :mod:`stores` commits what comes out of that. :mod:`manifest` says beside the object what it is,
-:mod:`destination` where it goes, and :mod:`archiving` puts it all in order.
+One pass, chunk by chunk: :mod:`.download` reads a package's file over as many connections and links as it takes;
+:mod:`.verification` withholds the last chunk until all of the file was checked (:mod:`.stream_digest`,
+:mod:`.zip_structure`, :mod:`.deep_check`); a store of :mod:`.stores` commits it; :mod:`.manifest` describes the
+object in a file beside it. :mod:`.writer` puts these in order. :mod:`.archived_object` and :mod:`.catalog` read an
+archive.
 """

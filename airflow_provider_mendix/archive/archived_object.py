@@ -1,4 +1,4 @@
-"""An archived file, read back: nothing goes anywhere, and nothing is deleted, on the word of a manifest alone."""
+"""An archived object, read back: nothing is uploaded or deleted because a manifest alone says so."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_mendix.archive.manifest import LONGEST, SUFFIX, Manifest, read_manifest
+from airflow_provider_mendix.archive.manifest import MAX_SIZE, SUFFIX, Manifest, read_manifest
 from airflow_provider_mendix.archive.stores.base import Store
 from airflow_provider_mendix.archive.stores.selection import select_store
 from airflow_provider_mendix.archive.stream_digest import StreamDigest
 from airflow_provider_mendix.archive.verification import withhold_last_chunk
 from airflow_provider_mendix.archive.zip_structure import NoZipError, read_directory
-from airflow_provider_mendix.exceptions import DamagedFileError, NotArchivedError
+from airflow_provider_mendix.exceptions import DamagedArchiveError, NotArchivedError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 
-class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """An object, and what is said of it.
+class ArchivedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An object and its description.
 
-    :param size: bytes, by the word of the store.
-    :param manifest: a complete one that was beside it; ``None`` if there was none that can be trusted.
+    :param size: bytes, according to the store.
+    :param manifest: the complete one beside it, if there is one.
     """
 
     store: Store
@@ -33,74 +33,70 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     manifest: Manifest | None
 
+    def verify(self) -> str:
+        """Read all of the object, in constant memory, and return its SHA-256.
 
-def look(source: ObjectStoragePath, *, require_manifest: bool = True) -> Copy:
-    """Look at an object, and at the manifest beside it.
+        :raises DamagedArchiveError: if it is not what its manifest describes, or no whole zip.
+        """
+        if self.manifest and self.manifest.size != self.size:
+            raise self._damaged(f"it has {self.size} bytes, but its manifest says {self.manifest.size}")
+        digest = StreamDigest()
+        for chunk in self.store.read(self.path):
+            digest.add(chunk)
+        if digest.size != self.size:
+            raise self._damaged(f"the store says that it has {self.size} bytes, but {digest.size} were read")
+        if self.manifest and self.manifest.sha256 != digest.sha256:
+            raise self._damaged(f"its SHA-256 is {digest.sha256}, but its manifest says {self.manifest.sha256}")
+        try:
+            read_directory(digest.head, digest.tail, digest.size)
+        except NoZipError as reason:
+            raise self._damaged(f"it is no whole zip: {reason}") from None
+        return digest.sha256
 
-    :raises NotArchivedError: if there is no object, or no complete manifest although there has to be one.
+    def read_verified(self, sha256: str) -> Generator[bytes]:
+        """Yield the bytes of an object that was verified; the last ones only if it is still the same.
+
+        :raises DamagedArchiveError: if it is not.
+        """
+        digest = hashlib.sha256()
+
+        def chunks() -> Generator[bytes]:
+            for chunk in self.store.read(self.path):
+                digest.update(chunk)
+                yield chunk
+
+        def check() -> None:
+            if digest.hexdigest() != sha256:
+                raise self._damaged("it has changed since it was checked")
+
+        return withhold_last_chunk(chunks(), check)
+
+    def _damaged(self, reason: str) -> DamagedArchiveError:
+        return DamagedArchiveError(f"{self.url} is not right: {reason}.")
+
+
+def find_archived(source: ObjectStoragePath, *, require_manifest: bool = True) -> ArchivedObject:
+    """Return an object and the manifest beside it, without reading the object.
+
+    :raises NotArchivedError: if there is no object, or no complete manifest although one is required.
     """
     store, path, url = select_store(source), source.path, str(source)
-    there = store.find(path)
-    if there is None:
+    stored = store.find(path)
+    if stored is None:
         raise NotArchivedError(f"There is no object {url}.")
-    manifest = read_complete(store, path + SUFFIX)
+    manifest = read_complete_manifest(store, path + SUFFIX)
     if manifest is None and require_manifest:
         raise NotArchivedError(
             f"There is no complete manifest {url}{SUFFIX}, so nothing says what {url} is and whether it is whole."
             " If you know, set require_manifest=False."
         )
-    return Copy(store=store, path=path, url=url, size=there.size, manifest=manifest)
+    return ArchivedObject(store=store, path=path, url=url, size=stored.size, manifest=manifest)
 
 
-def read_complete(store: Store, path: str) -> Manifest | None:
-    """Read a manifest, if it is one and complete: an unfinished one may be about another object than is there."""
+def read_complete_manifest(store: Store, path: str) -> Manifest | None:
+    """Return a manifest if it is complete: an unfinished one may describe another object than the one there."""
     found = store.find(path)
-    if found is None or found.size > LONGEST:
+    if found is None or found.size > MAX_SIZE:
         return None
     manifest = read_manifest(b"".join(store.read(path)))
     return manifest if manifest and manifest.complete else None
-
-
-def verify(copy: Copy) -> str:
-    """Read all of an object, in constant memory, and give its sha256.
-
-    :raises DamagedFileError: if it is not what its manifest says, or no whole zip.
-    """
-    manifest = copy.manifest
-    if manifest and manifest.size != copy.size:
-        raise _damaged(copy, f"it has {copy.size} bytes, but {manifest.size} by its manifest")
-    tally = StreamDigest()
-    for piece in copy.store.read(copy.path):
-        tally.add(piece)
-    if tally.size != copy.size:
-        raise _damaged(copy, f"it has {copy.size} bytes by the store's word, but {tally.size} were read")
-    if manifest and manifest.sha256 != tally.sha256:
-        raise _damaged(copy, f"its sha256 is {tally.sha256}, but {manifest.sha256} by its manifest")
-    try:
-        read_directory(tally.head, tally.tail, tally.size)
-    except NoZipError as reason:
-        raise _damaged(copy, f"it is no whole zip: {reason}") from None
-    return tally.sha256
-
-
-def read_again(copy: Copy, sha256: str) -> Generator[bytes]:
-    """Give the bytes of an object that was verified; the last ones only if it is still the same.
-
-    :raises DamagedFileError: if it is not.
-    """
-    digest = hashlib.sha256()
-
-    def pieces() -> Generator[bytes]:
-        for piece in copy.store.read(copy.path):
-            digest.update(piece)
-            yield piece
-
-    def check() -> None:
-        if digest.hexdigest() != sha256:
-            raise _damaged(copy, "it has changed since it was checked")
-
-    return withhold_last_chunk(pieces(), check)
-
-
-def _damaged(copy: Copy, reason: str) -> DamagedFileError:
-    return DamagedFileError(f"{copy.url} is not right: {reason}.")

@@ -1,80 +1,205 @@
-"""The checksum (CRC-32) of every file in a zip, checked while the zip passes by."""
+"""Every file in a zip, checked while the zip passes by: its CRC-32, and that the directory says the same of it.
+
+Readers go by the directory at the end, and what passes by first are the local headers and the data.
+``verify="deep"`` compares the two in name, method, CRC, sizes and offset.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import closing
+import zlib
+from collections.abc import Generator, Iterable
+from hashlib import blake2b
+from struct import Struct
 
-from airflow_provider_mendix.exceptions import DamagedFileError, InvalidInputError, UnverifiableFileError
+import msgspec
 
-_LIBRARY = "stream_unzip"
-_MOST_PENDING = 4 * 1024 * 1024
+from airflow_provider_mendix.archive.zip_structure import (
+    ELSEWHERE,
+    END,
+    END64,
+    ENTRY,
+    LOCAL,
+    Directory,
+    NoZipError,
+    ZipEntry,
+    reading_flags,
+    zip64_values,
+)
+from airflow_provider_mendix.exceptions import DamagedFileError, UnverifiableFileError
 
-
-def require_library() -> None:
-    """Check that deep verification is possible here.
-
-    :raises InvalidInputError: if the library for it is not installed.
-    """
-    if importlib.util.find_spec(_LIBRARY) is None:
-        raise InvalidInputError(
-            "verify='deep' needs the library stream-unzip. Install airflow-provider-mendix[deep] on the workers,"
-            " or leave out verify."
-        )
+_HEADER = Struct("<5H3I2H")  # without the signature
+_SIZES = Struct("<3I")
+_SIZES64 = Struct("<I2Q")
+_DESCRIPTOR = b"PK\x07\x08"
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED = 1 | 1 << 6 | 1 << 13
+_SIZES_FOLLOW = 1 << 3
+_SLICE = 64 * 1024
+_MAX_UNPACKED = 1024 * 1024
+_MAX_END = 32 * 1024 * 1024
 
 
 class DeepCheck:
-    """Lets a zip pass by, and checks each file in it.
+    """Checks a zip that passes by in chunks, in little memory.
 
-    :ivar entries: how many files there have been.
+    :ivar entries: how many files have passed.
+    :ivar end: what followed the last file: the directory.
     """
 
     def __init__(self) -> None:
         self.entries = 0
-        self._pending: deque[bytes] = deque()
+        self.end = bytearray()
+        self._left = memoryview(b"")
+        self._offset = 0
+        self._found: dict[int, bytes] = {}
+        self._walk = self._read()
+        next(self._walk)
 
-    def passing(self, pieces: Generator[bytes]) -> Generator[bytes]:
-        """Give the same pieces.
+    def passing(self, chunks: Iterable[bytes]) -> Generator[bytes]:
+        """Yield the same chunks.
 
-        :raises DamagedFileError: if a file in the zip is not what its checksum says.
+        :raises DamagedFileError: if a file in the zip is not what its header says.
         :raises UnverifiableFileError: if the zip cannot be read from its beginning on.
         """
-        import stream_unzip
+        for chunk in chunks:
+            self._left = memoryview(chunk)
+            next(self._walk)
+            yield chunk
 
-        with closing(pieces):
-            try:
-                for _ in self._unpacked(pieces):
-                    while self._pending:
-                        yield self._pending.popleft()
-            except (stream_unzip.UnsupportedFeatureError, stream_unzip.MissingPasswordError) as error:
-                raise UnverifiableFileError(
-                    f"verify='deep' cannot check this zip ({type(error).__name__}), which does not mean that it is"
-                    " damaged. Leave out verify to archive it with the usual checks."
-                ) from None
-            except stream_unzip.UnzipError as error:
-                raise DamagedFileError(
-                    f"The file is damaged: {type(error).__name__} after {self.entries} of the files in it."
-                ) from None
-            yield from self._pending
-            yield from pieces
+    def compare(self, directory: Directory) -> None:
+        """Check that the directory says what was found.
 
-    def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[None]:
-        from stream_unzip import stream_unzip
+        :raises DamagedFileError: if it does not.
+        """
+        for entry in directory.entries():
+            if self._found.pop(entry.offset, None) != _fingerprint(entry):
+                name = entry.name.decode("utf-8", "replace")
+                raise self._damaged(f"its directory describes {name} as something else than it is")
+        if self._found:
+            raise self._damaged(f"its directory does not list {len(self._found)} of them")
 
-        for _, _, contents in stream_unzip(self._noted(pieces)):
-            for _ in contents:
-                yield
+    def _read(self) -> Generator[None, None, None]:
+        signature = yield from self._take(4)
+        while signature == LOCAL:
+            signature = yield from self._read_file()
             self.entries += 1
+        if signature not in (ENTRY, END, END64):
+            raise self._damaged("something else begins where a file or the directory should")
+        self.end += signature
+        while True:
+            self.end += self._left
+            if len(self.end) > _MAX_END:
+                raise _unverifiable(f"its directory has more than {_MAX_END} bytes")
             yield
 
-    def _noted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The library reads what follows the last file to its end at once; it may do without most of it."""
-        size = 0
-        for piece in pieces:
-            size = size + len(piece) if self._pending else len(piece)
-            self._pending.append(piece)
-            yield piece
-            if size >= _MOST_PENDING:
-                return
+    def _read_file(self) -> Generator[None, None, bytes]:
+        """Check one file, and return the signature of what follows it."""
+        offset = self._offset - 4
+        header = yield from self._take(_HEADER.size)
+        _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack(header)
+        name = yield from self._take(name_length)
+        extra = yield from self._take(extra_length)
+        if flags & _ENCRYPTED:
+            raise _unverifiable("a file in it is encrypted")
+        if method not in (_STORED, _DEFLATED):
+            raise _unverifiable(f"a file in it is packed by method {method}")
+        if ELSEWHERE in (packed, size):
+            try:
+                size, packed = zip64_values(extra, 2)
+            except NoZipError:
+                raise self._damaged("a size is missing") from None
+        announced = (crc, packed, size)
+        if method == _DEFLATED:
+            found = yield from self._inflate()
+        elif flags & _SIZES_FOLLOW and packed != size:
+            raise _unverifiable("a file in it is stored without its length")
+        else:
+            found = yield from self._pass_stored(packed)
+        if not flags & _SIZES_FOLLOW:
+            following = yield from self._take(4)
+        else:
+            announced, following = yield from self._read_descriptor(found)
+            if method == _STORED and packed == 0 and announced != found:
+                raise _unverifiable("a file in it is stored without its length")
+        if announced != found:
+            raise self._damaged("the CRC-32 or the length of a file is not what its header says")
+        crc, packed, size = found
+        entry = ZipEntry(name, reading_flags(flags, name), method, crc, packed, size, offset)
+        self._found[offset] = _fingerprint(entry)
+        return following
+
+    def _read_descriptor(
+        self, found: tuple[int, int, int]
+    ) -> Generator[None, None, tuple[tuple[int, int, int], bytes]]:
+        """Read the sizes behind a file, with or without a signature, in short or long; and the next signature."""
+        content = yield from self._take(4)
+        if content == _DESCRIPTOR:
+            content = b""
+        content += yield from self._take(_SIZES.size - len(content))
+        following = yield from self._take(4)
+        if _SIZES.unpack(content) == found and following in (LOCAL, ENTRY, END64):
+            return found, following
+        content += following
+        content += yield from self._take(_SIZES64.size - len(content))
+        following = yield from self._take(4)
+        crc, packed, size = _SIZES64.unpack(content)
+        return (crc, packed, size), following
+
+    def _pass_stored(self, size: int) -> Generator[None, None, tuple[int, int, int]]:
+        crc, left = 0, size
+        while left:
+            while not self._left:
+                yield
+            part = self._left[:left]
+            crc = zlib.crc32(part, crc)
+            left -= len(part)
+            self._advance(len(part))
+        return crc, size, size
+
+    def _inflate(self) -> Generator[None, None, tuple[int, int, int]]:
+        inflater = zlib.decompressobj(-15)
+        crc = packed = size = 0
+        while not inflater.eof:
+            while not self._left:
+                yield
+            part = self._left[:_SLICE]
+            try:
+                content = inflater.decompress(part, _MAX_UNPACKED)
+            except zlib.error:
+                raise self._damaged("a file cannot be unpacked") from None
+            crc = zlib.crc32(content, crc)
+            size += len(content)
+            used = len(part) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
+            packed += used
+            self._advance(used)
+        return crc, packed, size
+
+    def _take(self, count: int) -> Generator[None, None, bytes]:
+        taken = b""
+        while len(taken) < count:
+            while not self._left:
+                yield
+            part = bytes(self._left[: count - len(taken)])
+            taken += part
+            self._advance(len(part))
+        return taken
+
+    def _advance(self, count: int) -> None:
+        self._left = self._left[count:]
+        self._offset += count
+
+    def _damaged(self, reason: str) -> DamagedFileError:
+        return DamagedFileError(
+            f"The file is not right: {reason} ({self.entries} files in it were checked). Nothing was stored."
+        )
+
+
+def _fingerprint(entry: ZipEntry) -> bytes:
+    return blake2b(msgspec.msgpack.encode(entry), digest_size=16).digest()
+
+
+def _unverifiable(reason: str) -> UnverifiableFileError:
+    return UnverifiableFileError(
+        f"verify='deep' cannot check this zip: {reason}, which does not mean that it is damaged. Use"
+        " verify='structure' to archive it with the usual checks."
+    )

@@ -1,4 +1,4 @@
-"""Where a package goes: a URL, with what is only known from the package filled in."""
+"""Where a package goes: a URL with fields that are filled in from the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = ("app_id", "package_id", "version", "revision", "branch", "name")
 def check(destination: str) -> None:
     """Check a destination before anything is known of the package.
 
-    :raises InvalidInputError: if it names no object, or asks for something that nobody can fill in.
+    :raises InvalidInputError: if it names no object, or asks for something that cannot be filled in.
     """
     if not destination or destination.endswith("/") or "{{" in destination or "{%" in destination:
         raise InvalidInputError(
@@ -34,9 +34,9 @@ def check(destination: str) -> None:
 
 
 def fill(destination: str, app_id: str, package: Package) -> str:
-    """Fill in what a package tells.
+    """Return the destination with its fields filled in from a package.
 
-    :raises InvalidInputError: if it does not tell what is asked for.
+    :raises InvalidInputError: if Mendix gives no value for a field.
     """
     check(destination)
     values = {
@@ -62,7 +62,7 @@ def fill(destination: str, app_id: str, package: Package) -> str:
 
 
 def safe(value: str) -> str:
-    """Make a value fit for one part of a path.
+    """Return a value as one part of a path.
 
     Letters and digits of any script, and ``. _ - + = @ , ( )`` and the space stay; each run of other characters
     becomes one ``-``, and each run of dots one dot. Dots and spaces at the start, and spaces at the end, go.
@@ -73,5 +73,5 @@ def safe(value: str) -> str:
 def _unknown(destination: str, what: str) -> InvalidInputError:
     known = ", ".join(f"{{{field}}}" for field in FIELDS)
     return InvalidInputError(
-        f"destination {destination!r} holds {what}, which cannot be filled in. What can be: {known}, just so."
+        f"destination {destination!r} holds {what}, which cannot be filled in. These can, just so: {known}."
     )

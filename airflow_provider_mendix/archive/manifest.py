@@ -1,24 +1,36 @@
-"""What an object is, written beside it. The fields are documented in `docs/archive.md`."""
+"""The manifest: what an object is, written beside it. ``docs/archive.md`` documents its fields."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from airflow_provider_mendix.archive.provenance import Commit
 from airflow_provider_mendix.archive.verification import Verification
 
 SUFFIX = ".manifest.json"
-LONGEST = 1024 * 1024
-"""Bytes; what is longer is no manifest of ours."""
+MAX_SIZE = 1024 * 1024
+"""Bytes; a longer file is no manifest of ours."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
 
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """The revision that was built.
+
+    :param revision: in full length.
+    :param date: ISO 8601.
+    """
+
+    revision: str
+    author: str | None = None
+    date: str | None = None
+    message: str | None = None
+
+
 class TaskRun(msgspec.Struct, frozen=True, kw_only=True, rename={"try_number": "try"}):
-    """Who stored it."""
+    """The try of a task that stored an object."""
 
     dag_id: str
     run_id: str
@@ -26,12 +38,23 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True, rename={"try_number": "
     map_index: int
     try_number: int
 
+    @classmethod
+    def of(cls, ti: Any) -> TaskRun:
+        """Return the try that a task instance is."""
+        return cls(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            try_number=ti.try_number,
+        )
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an object is.
 
-    :param complete: whether the object was seen under its name. It is written first without, before the object
-        is committed, because a task may be killed between any two steps.
+    :param complete: whether the object was seen under its name. The manifest is first written without that,
+        before the object is committed, because a task may be killed between any two steps.
     :param version: of the package, as Mendix writes it.
     :param revision: its fourth part.
     :param stored_at: ISO 8601.
@@ -55,16 +78,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     task: TaskRun
 
     def to_json(self) -> bytes:
-        """Write it."""
+        """Return the manifest as it is written."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     def completed(self) -> Manifest:
-        """Give it with the word that the object is there."""
+        """Return the manifest of an object that was seen under its name."""
         return msgspec.structs.replace(self, complete=True)
 
 
 def read_manifest(content: bytes) -> Manifest | None:
-    """Read a manifest; one that is not just as we write them says nothing."""
+    """Return the manifest in a file; ``None`` if it is not just as we write them."""
     try:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,44 +1,72 @@
 """Whether a file can be a whole zip, judged by its first and last bytes.
 
 The layout is in PKWARE's APPNOTE, sections 4.3.7 (local header), 4.3.12 (central directory) and 4.3.14 to 4.3.16
-(its end, with and without zip64). Damage inside the files of a zip cannot be seen like this.
+(its end, with and without zip64). `zipfile` would not do: it ignores bytes after the end, the announced number of
+files and what the end of a zip64 says twice, and other readers do not. Damage inside the files of a zip cannot be
+seen like this.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 
 import msgspec
 
-_LOCAL = b"PK\x03\x04"
-_ENTRY = b"PK\x01\x02"
-_END = b"PK\x05\x06"
-_END64 = b"PK\x06\x06"
+LOCAL = b"PK\x03\x04"
+ENTRY = b"PK\x01\x02"
+END = b"PK\x05\x06"
+END64 = b"PK\x06\x06"
 _LOCATOR = b"PK\x06\x07"
 
 _end = Struct("<4s4H2IH")
 _end64 = Struct("<4sQ2H2I4Q")
 _locator = Struct("<4sIQI")
 _entry = Struct("<4s6H3I5H2I")
+_extra = Struct("<2H")
+_long = Struct("<Q")
 
 _LONGEST_COMMENT = 0xFFFF
-_ELSEWHERE = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-"""Number of entries, size and offset that mean "see the zip64 record"."""
+ELSEWHERE = 0xFFFFFFFF
+"""A size or offset that means "see the zip64 record"."""
+
+_ENCRYPTED = 1
+_UTF8 = 0x800
 
 
 class NoZipError(Exception):
     """Why a file is no whole zip."""
 
 
+class ZipEntry(msgspec.Struct, frozen=True):
+    """What a zip says of a file in it, in front of the file and again in its directory.
+
+    :param flags: those that change how the name or the content is read.
+    :param offset: of the local header, from the beginning of the zip.
+    """
+
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed_size: int
+    size: int
+    offset: int
+
+
 class Directory(msgspec.Struct, frozen=True):
     """The central directory of a zip.
 
-    :param entries: how many files it announces.
-    :param walked: whether it was small enough to see that it has just as many.
+    :param count: how many files the end of the zip announces.
+    :param content: the directory itself, if it was small enough to be kept; it holds as many files.
     """
 
-    entries: int
-    walked: bool
+    count: int
+    content: memoryview | None
+
+    def entries(self) -> Iterator[ZipEntry]:
+        """Yield the entries; none if the directory was not kept."""
+        return _entries(self.content or memoryview(b""))
 
 
 class _Extent(msgspec.Struct, frozen=True):
@@ -48,7 +76,7 @@ class _Extent(msgspec.Struct, frozen=True):
     end: int
 
 
-def read_directory(head: bytes, tail: bytes, size: int) -> Directory:
+def read_directory(head: bytes, tail: bytes | bytearray, size: int) -> Directory:
     """Check that a file is a zip from its first byte to its last.
 
     :param head: the first four bytes.
@@ -58,41 +86,85 @@ def read_directory(head: bytes, tail: bytes, size: int) -> Directory:
     """
     start = size - len(tail)
     extent = _find(tail, start)
-    if head != (_LOCAL if extent.entries else _END):
+    if head != (LOCAL if extent.entries else END):
         raise NoZipError("it does not start as a zip")
     if extent.entries == 0 and (extent.offset or extent.size):
         raise NoZipError("it announces no files, but has a directory")
     if extent.offset < start:
-        return Directory(extent.entries, walked=False)
-    directory = memoryview(tail)[extent.offset - start : extent.end - start]
-    if _count(directory, extent.offset) != extent.entries:
+        return Directory(extent.entries, None)
+    directory = Directory(extent.entries, memoryview(tail)[extent.offset - start : extent.end - start])
+    count = 0
+    for entry in directory.entries():
+        if entry.offset >= extent.offset:
+            raise NoZipError("its directory points behind its files")
+        count += 1
+    if count != extent.entries:
         raise NoZipError(f"its directory has another number of files than the announced {extent.entries}")
-    return Directory(extent.entries, walked=True)
+    return directory
 
 
-def _find(tail: bytes, start: int) -> _Extent:
-    """A comment may hold what looks like an end, so every candidate is tried."""
-    reason = "its end is missing"
-    at = len(tail) - _end.size + 1
-    lowest = max(0, len(tail) - _end.size - _LONGEST_COMMENT)
-    while (at := tail.rfind(_END, lowest, at + len(_END) - 1)) >= 0:
-        if at + _end.size + int.from_bytes(tail[at + 20 : at + 22], "little") != len(tail):
-            continue
-        for extent in (_plain(tail, at, start), _zip64(tail, at, start)):
-            if extent and extent.offset + extent.size == extent.end:
-                return extent
-        reason = "its directory is not where its end says"
-    raise NoZipError(reason)
+def zip64_values(extra: bytes, count: int) -> tuple[int, ...]:
+    """Return so many numbers of the zip64 extra field.
+
+    :raises NoZipError: if there are not so many.
+    """
+    at = 0
+    while at + _extra.size <= len(extra):
+        kind, length = _extra.unpack_from(extra, at)
+        at += _extra.size
+        if kind == 1 and 8 * count <= length <= len(extra) - at:
+            return tuple(_long.unpack_from(extra, at + 8 * number)[0] for number in range(count))
+        at += length
+    raise NoZipError("a size or an offset in it is missing")
 
 
-def _plain(tail: bytes, at: int, start: int) -> _Extent | None:
+def reading_flags(flags: int, name: bytes) -> int:
+    """Return those flags that change how the name or the content of a file is read."""
+    return flags & (_ENCRYPTED if name.isascii() else _ENCRYPTED | _UTF8)
+
+
+def _entries(directory: memoryview) -> Iterator[ZipEntry]:
+    at = 0
+    while at < len(directory):
+        if at + _entry.size > len(directory) or directory[at : at + 4] != ENTRY:
+            raise NoZipError("its directory is damaged")
+        values = _entry.unpack_from(directory, at)
+        flags, method, crc, packed, size, offset = *values[3:5], *values[7:10], values[16]
+        lengths = values[10:13]
+        at += _entry.size
+        name = bytes(directory[at : at + lengths[0]])
+        if ELSEWHERE in (packed, size, offset):
+            extra = bytes(directory[at + lengths[0] : at + lengths[0] + lengths[1]])
+            given = (size, packed, offset)
+            longs = iter(zip64_values(extra, given.count(ELSEWHERE)))
+            size, packed, offset = (next(longs) if value == ELSEWHERE else value for value in given)
+        at += sum(lengths)
+        yield ZipEntry(name, reading_flags(flags, name), method, crc, packed, size, offset)
+    if at != len(directory):
+        raise NoZipError("its directory is damaged")
+
+
+def _find(tail: bytes | bytearray, start: int) -> _Extent:
+    """Take the last end, as readers do: what looks like one inside of its comment makes them disagree."""
+    at = tail.rfind(END, max(0, len(tail) - _end.size - _LONGEST_COMMENT))
+    if at < 0 or at + _end.size > len(tail):
+        raise NoZipError("its end is missing")
+    if at + _end.size + int.from_bytes(tail[at + 20 : at + 22], "little") != len(tail):
+        raise NoZipError("its end is not at the end of the file")
+    for extent in (_plain(tail, at, start), _zip64(tail, at, start)):
+        if extent and extent.offset + extent.size == extent.end:
+            return extent
+    raise NoZipError("its directory is not where its end says")
+
+
+def _plain(tail: bytes | bytearray, at: int, start: int) -> _Extent | None:
     _, disk, first_disk, here, entries, size, offset, _ = _end.unpack_from(tail, at)
     if disk or first_disk or here != entries:
         return None
     return _Extent(entries, size, offset, start + at)
 
 
-def _zip64(tail: bytes, at: int, start: int) -> _Extent | None:
+def _zip64(tail: bytes | bytearray, at: int, start: int) -> _Extent | None:
     plain = _end.unpack_from(tail, at)
     if at < _locator.size + _end64.size:
         return None
@@ -100,27 +172,13 @@ def _zip64(tail: bytes, at: int, start: int) -> _Extent | None:
     if mark != _LOCATOR or disk or disks > 1 or not start <= where <= start + at - _locator.size - _end64.size:
         return None
     mark, length, _, _, disk, first_disk, here, entries, size, offset = _end64.unpack_from(tail, where - start)
-    if mark != _END64 or disk or first_disk or here != entries:
+    if mark != END64 or disk or first_disk or here != entries:
         return None
     agrees = all(
         short in (elsewhere, long)
-        for short, elsewhere, long in zip(plain[4:7], _ELSEWHERE, (entries, size, offset), strict=True)
+        for short, elsewhere, long in zip(
+            plain[4:7], (0xFFFF, ELSEWHERE, ELSEWHERE), (entries, size, offset), strict=True
+        )
     )
     is_followed = where + 12 + length == start + at - _locator.size
     return _Extent(entries, size, offset, where) if agrees and is_followed else None
-
-
-def _count(directory: memoryview, offset: int) -> int:
-    at = entries = 0
-    while at < len(directory):
-        if at + _entry.size > len(directory) or directory[at : at + 4] != _ENTRY:
-            raise NoZipError("its directory is damaged")
-        values = _entry.unpack_from(directory, at)
-        local = values[-1]
-        if local >= offset and local != _ELSEWHERE[-1]:
-            raise NoZipError("its directory points behind its files")
-        at += _entry.size + sum(values[10:13])
-        entries += 1
-    if at != len(directory):
-        raise NoZipError("its directory is damaged")
-    return entries

@@ -17,7 +17,8 @@ from airflow_provider_mendix.api.revisions import is_shown_as
 from airflow_provider_mendix.builds.intent import Intent
 from airflow_provider_mendix.builds.resolve import BuildPolicy, Target, resolve
 from airflow_provider_mendix.builds.started_before import Order, find_started_before
-from airflow_provider_mendix.exceptions import MendixError
+from airflow_provider_mendix.client.retry import retry_until_timeout
+from airflow_provider_mendix.exceptions import MendixError, OutageError, PackageFailedError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.waits.package import BuildCapacityWait
@@ -40,14 +41,19 @@ class Build(msgspec.Struct, frozen=True):
     is_reused: bool = False
 
 
-def find_or_start(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> Build | BuildCapacityWait:
+def find_or_start(
+    hook: MendixHook, intent: Intent, policy: BuildPolicy, *, outage_tolerance: float, poll_interval: float
+) -> Build | BuildCapacityWait:
     """Return the intent's build, started now if there is none; or what to wait for before that.
 
     The order is fixed: a build that this intent has started, a package of the revision that may be used instead,
     capacity for a build, the next version.
 
-    :raises MendixError: if the start cannot be confirmed and no package appears; the next try searches again. Also
-        whatever Mendix refuses the build for.
+    :param outage_tolerance: how long starting may keep failing, in seconds.
+    :param poll_interval: the pause before a start is tried again, in seconds.
+    :raises PackageFailedError: if the build of an earlier try has failed, and is not to be replaced.
+    :raises OutageError: if the start could not be confirmed in time; the next try searches again.
+    :raises MendixError: if Mendix refuses the build, or the packages cannot be listed.
     """
     is_retry = intent.owner.is_retry
     own, packages = find_started_before(
@@ -64,70 +70,122 @@ def find_or_start(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> Buil
             own[0].status,
         )
         return _converge(intent, own)
-    target = resolve(hook, intent, policy, packages)
-    match target:
-        case BuildCapacityWait():
-            return target
-        case Package():
-            log.info(
-                "Package %s (%s, %s) has the same revision; not starting a build (if_exists='%s').",
-                target.package_id,
-                target.version,
-                target.status,
-                policy.if_exists,
+    start = _Start(hook, intent, policy, packages)
+    if (build := start.resolve(packages)) is not None:
+        return build
+    _log_why(intent, packages)
+    return retry_until_timeout(
+        start.attempt,
+        timeout=outage_tolerance,
+        poll_interval=poll_interval,
+        action=f"start a build of app {intent.app_id}",
+        timeout_error=OutageError,
+    )
+
+
+class _Start:
+    """The start of a build, as something that can be attempted until Mendix confirms it.
+
+    An attempt that may have started a build without a confirmation searches for it, and the next attempt starts
+    one only if there is none.
+    """
+
+    def __init__(self, hook: MendixHook, intent: Intent, policy: BuildPolicy, packages: list[Package]) -> None:
+        self.hook = hook
+        self.intent = intent
+        self.policy = policy
+        self._known = {package.package_id for package in packages}
+        self._target: Target | None = None
+        self._attempted: list[Intent] = []
+        self._search_timeout = 0.0
+
+    def resolve(self, packages: list[Package]) -> Build | BuildCapacityWait | None:
+        """Decide what to build; return what to use or to wait for instead, if there is something."""
+        resolved = resolve(self.hook, self.intent, self.policy, packages)
+        if isinstance(resolved, BuildCapacityWait):
+            return resolved
+        if isinstance(resolved, Target):
+            self._target = resolved
+            return None
+        log.info(
+            "Package %s (%s, %s) has the same revision; not starting a build (if_exists='%s').",
+            resolved.package_id,
+            resolved.version,
+            resolved.status,
+            self.policy.if_exists,
+        )
+        return Build(resolved.package_id, _target_of(self.intent, resolved), is_reused=True)
+
+    def attempt(self) -> Build | BuildCapacityWait:
+        """Start the build, unless an attempt before has started it."""
+        if self._attempted:
+            own, packages = self._search()
+            if own:
+                return _converge(self._attempted[-1], own)
+            if (build := self.resolve(packages)) is not None:
+                return build
+        assert self._target is not None  # noqa: S101
+        target = self._target
+        intent = msgspec.structs.replace(
+            self.intent, revision=target.revision, version=target.version, branch=target.branch
+        )
+        try:
+            package_id = self.hook.start_build(
+                intent.app_id,
+                revision=target.revision,
+                version=target.version,
+                branch=target.branch,
+                description=intent.marked_description(),
             )
-            return Build(target.package_id, _target_of(intent, target), is_reused=True)
-        case Target():
-            _log_why(intent, packages)
-            return _start(hook, intent, target, packages)
-
-
-def _start(hook: MendixHook, intent: Intent, target: Target, packages: list[Package]) -> Build:
-    intent = msgspec.structs.replace(
-        intent, revision=target.revision, version=target.version, branch=target.branch
-    )
-    known = {package.package_id for package in packages}
-    try:
-        package_id = hook.start_build(
+        except MendixError as error:
+            if not error.transient and not error.outcome_unknown:
+                raise
+            self._attempted.append(intent)
+            return self._recover(error)
+        log.info(
+            "Started package %s of app %s: version %s, revision %s, branch %s.",
+            package_id,
             intent.app_id,
-            revision=target.revision,
-            version=target.version,
-            branch=target.branch,
-            description=intent.marked_description(),
+            target.version,
+            target.revision,
+            target.branch or "not given",
         )
-    except MendixError as error:
-        if not error.transient and not error.outcome_unknown:
-            raise
-        return _recover_unconfirmed_start(hook, intent, known, error)
-    log.info(
-        "Started package %s of app %s: version %s, revision %s, branch %s.",
-        package_id,
-        intent.app_id,
-        target.version,
-        target.revision,
-        target.branch or "not given",
-    )
-    return _check_duplicates(hook, intent, Build(package_id, target), known)
+        return _check_duplicates(self.hook, intent, Build(package_id, target), self._known)
 
+    def _recover(self, error: MendixError) -> Build:
+        """Return the build whose start was not confirmed.
 
-def _recover_unconfirmed_start(hook: MendixHook, intent: Intent, known: set[str], error: MendixError) -> Build:
-    log.warning("Start request not confirmed; searching for the build. %s", error)
-    next_try = "The next try of this task searches again before it starts a build."
-    try:
-        own, _ = find_started_before(
-            partial(hook.list_packages, intent.app_id),
-            partial(_own, intent, lambda one: one.package_id not in known and intent.resembles(one)),
+        :raises MendixError: the error of the start, if there is no build.
+        """
+        if error.outcome_unknown:
+            log.warning("Start request not confirmed; searching for the build. %s", error)
+            self._search_timeout = VISIBILITY_TIMEOUT
+        try:
+            own, _ = self._search()
+        except MendixError as failed:
+            raise failed.with_hint(f"Before that, the start request was not confirmed: {error}") from error
+        if not own:
+            searched = f"No package of this task appeared within {VISIBILITY_TIMEOUT:.0f} s. "
+            raise error.with_hint(
+                f"{searched if error.outcome_unknown else ''}The task searches again before it starts a build."
+            ) from error
+        log.info("Found package %s: the build was started.", own[0].package_id)
+        return _converge(self._attempted[-1], own)
+
+    def _search(self) -> tuple[list[Package], list[Package]]:
+        own, packages = find_started_before(
+            partial(self.hook.list_packages, self.intent.app_id),
+            partial(_own, self.intent, self._is_probably_own),
             _order,
-            timeout=VISIBILITY_TIMEOUT,
+            timeout=self._search_timeout,
         )
-    except MendixError as failed:
-        raise error.with_hint(f"Searching for the build failed too: {failed} {next_try}") from error
-    if not own:
-        raise error.with_hint(
-            f"No package of this task appeared within {VISIBILITY_TIMEOUT:.0f} s. {next_try}"
-        ) from error
-    log.info("Found package %s: the build was started.", own[0].package_id)
-    return _converge(intent, own)
+        self._search_timeout = 0.0
+        return own, packages
+
+    def _is_probably_own(self, package: Package) -> bool:
+        return package.package_id not in self._known and any(
+            intent.resembles(package) for intent in self._attempted
+        )
 
 
 def _check_duplicates(hook: MendixHook, intent: Intent, build: Build, known: set[str]) -> Build:
@@ -181,6 +239,13 @@ def _not_replaced(intent: Intent, packages: list[Package]) -> list[Package]:
 
 def _converge(intent: Intent, own: list[Package], extra: tuple[str, ...] = ()) -> Build:
     first, *others = own
+    if intent.has_failed_before(first):
+        raise PackageFailedError(
+            f"Package {first.package_id} of app {intent.app_id} (version {first.version or 'unknown'}), which an"
+            " earlier try of this task has started, ended as Failed. The Build API gives no reason; open the app's"
+            " Environments page in the portal for the build output. Clear the task to build again, or let retries"
+            " do so with retry_failed_build=True."
+        )
     extra = (*(package.package_id for package in others), *extra)
     if extra:
         log.warning(

@@ -16,6 +16,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     :param revision: ``None`` for the newest when the build starts.
     :param version: ``None`` for the next when the build starts.
     :param description: the author's text, without the marker.
+    :param retry_failed_build: whether a retry starts a new build after one that has failed.
     """
 
     app_id: str
@@ -24,6 +25,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None
     description: str
     owner: Owner
+    retry_failed_build: bool = False
 
     def marked_description(self) -> str:
         """Return the description to send."""
@@ -55,8 +57,20 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def is_replaced(self, package: Package) -> bool:
-        """Return whether a package is the failed build of an earlier try, which a retry replaces."""
-        return self.owner.is_replaced(package.description, has_failed=package.status == PackageStatus.FAILED)
+        """Return whether a package is a failed build that this try replaces.
+
+        It replaces the build of an earlier try only if failed builds are to be retried, and the build from before
+        a Clear in any case.
+        """
+        if not self.owner.is_replaced(package.description, has_failed=package.status == PackageStatus.FAILED):
+            return False
+        found = Marker.of(package.description)
+        return self.retry_failed_build or found is None or found.last_try != self.owner.marker.last_try
+
+    def has_failed_before(self, package: Package) -> bool:
+        """Return whether a package is a failed build of an earlier try that this try does not replace."""
+        has_failed = package.status == PackageStatus.FAILED
+        return self.owner.is_replaced(package.description, has_failed=has_failed) and not self.is_replaced(package)
 
     def is_of_previous_try(self, package: Package) -> bool:
         """Return whether a package is the one that the previous try has started."""

@@ -56,18 +56,25 @@ def _pause(state: tenacity.RetryCallState) -> float:
     return max(requested or 0.0, _backoff(state))
 
 
-def retry_until_timeout(attempt: Callable[[], T], *, timeout: float, poll_interval: float, action: str) -> T:
+def retry_until_timeout(
+    attempt: Callable[[], T],
+    *,
+    timeout: float,
+    poll_interval: float,
+    action: str,
+    timeout_error: type[MendixError] = WaitTimeoutError,
+) -> T:
     """Make attempts, on the worker, until one succeeds or Mendix refuses for good.
 
     :param attempt: what to try; it looks at the state in Mendix before it changes anything.
-    :param timeout: how long to go on, in seconds.
+    :param timeout: how long to go on after the first failure, in seconds.
     :param poll_interval: the pause between two attempts in seconds; longer if Mendix asks for it.
     :param action: what is attempted, for messages, such as ``stop environment Test of app shop``.
-    :raises WaitTimeoutError: if time is up.
+    :param timeout_error: what to raise if time is up.
     :raises MendixError: the first error that is not transient.
     """
     clock = current_clock()
-    deadline = clock.now() + timeout
+    deadline: float | None = None
     logged = ""
     while True:
         try:
@@ -75,9 +82,11 @@ def retry_until_timeout(attempt: Callable[[], T], *, timeout: float, poll_interv
         except MendixError as error:
             if not error.transient:
                 raise
+            if deadline is None:
+                deadline = clock.now() + timeout
             left = deadline - clock.now()
             if left <= 0:
-                raise WaitTimeoutError(
+                raise timeout_error(
                     f"Could not {action} within {timeout:.0f} s. A retry of the task looks at the state in Mendix"
                     f" first. The last problem: {error}"
                 ) from error

@@ -216,9 +216,9 @@ class MendixHook(BaseHook):
 
         :param location: the folder; everything below it is searched.
         """
-        from airflow_provider_mendix.archive.catalog import archived
+        from airflow_provider_mendix.archive.catalog import list_manifests
 
-        return archived(location, inputs.app_id(app_id))
+        return list_manifests(location, inputs.app_id(app_id))
 
     def list_apps(self) -> list[deploy.App]:
         """Return the apps that the user has access to."""

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context
 
 T = TypeVar("T")
@@ -102,31 +101,35 @@ class RenderedArguments:
     """Mixin of operators and sensors that refuses optional arguments which were given and have no value.
 
     Put it before Airflow's own base class.
+
+    :ivar given: the templated arguments that have ever had a value.
     """
 
     template_fields: Collection[str]
-    _given: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
 
-    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render the templated arguments, and remember which of them were given."""
-        self._given = frozenset(name for name in self.template_fields if getattr(self, name) not in (None, ""))
-        super().render_template_fields(context, jinja_env)  # type: ignore[misc]
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, and remember each templated argument that has ever had a value."""
+        is_given = value is not None and not (isinstance(value, str) and value == "")
+        if is_given and name in self.template_fields:
+            object.__setattr__(self, "given", self.given | {name})
+        super().__setattr__(name, value)
 
     def check_rendered(self, context: Context) -> None:
         """Check that each templated argument that was given in the DAG has a value.
 
         :raises InvalidInputError: if one has none. No request has been sent then.
         """
-        empty = [name for name in self.template_fields if _is_empty(getattr(self, name))]
+        empty = [name for name in self.template_fields if _is_empty(name, getattr(self, name))]
         if not empty:
             return
-        given = self._given | _mapped(self, context)
+        given = self.given | _mapped(self, context)
         for name in empty:
             if name in given:
                 raise InvalidInputError(
-                    f"{name} was given in the DAG and is {getattr(self, name)!r} now. Check what it is taken from:"
-                    " a template that renders to nothing, or a task that was skipped or returned None. Leave the"
-                    f" argument out to use its default. No request was sent."
+                    f"{name} is empty: it was given in the DAG and is {getattr(self, name)!r} now. Check the"
+                    " template or task that it comes from: a skipped task returns None. To use the default, leave"
+                    " the argument out. No request was sent."
                 )
 
 
@@ -143,8 +146,12 @@ def _mapped(operator: Any, context: Context) -> set[str]:
     return set()
 
 
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.strip().lower() in _NO_VALUE)
+def _is_empty(name: str, value: object) -> bool:
+    """Return whether an argument has no value. Where it matters, ``api/inputs`` refuses the text ``None`` too."""
+    if not isinstance(value, str):
+        return value is None
+    text = value.strip().lower()
+    return text in _NO_VALUE if name.endswith("conn_id") else text == ""
 
 
 def _shown(value: object) -> str:

@@ -71,9 +71,11 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
+            comment = inputs.free_text("comment", self.comment)
             ids = self.retry_until_timeout(partial(hook.environment_ids, self.app_id, self.environment))
             owner = owner_of(context, self._as_written, retries=self.retries)
-            request = SnapshotRequest(hook, owner, self.app_id, self.environment, self.comment or "")
+            request = SnapshotRequest(hook, owner, self.app_id, self.environment, comment)
             snapshot = self.retry_until_timeout(request.find_or_create)
             context["ti"].xcom_push(key=BACKUP_KEY, value=details(snapshot))
             if not self.wait_for_completion:
@@ -141,6 +143,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
             restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:

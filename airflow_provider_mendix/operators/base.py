@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_OUTAGE_TOLERANCE,
     DEFAULT_POLL_INTERVAL,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.waits.base import Wait
 
 
-class MendixWaitingOperator(BaseOperator):
+class MendixWaitingOperator(RenderedArguments, BaseOperator):
     """Base of the operators that start something in Mendix and may wait for its end.
 
     :param mendix_conn_id: id of the Airflow connection.

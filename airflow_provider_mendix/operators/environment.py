@@ -75,6 +75,7 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             found = self.retry_until_timeout(partial(self._stop, hook))
             if found.status in _STOPPED or not self.wait_for_completion:
                 return summary(found)
@@ -147,8 +148,6 @@ class MendixTransportPackageOperator(MendixChangingOperator):
             raise ValueError("Give either package_id, or from_environment to promote the package that is there.")
         self.package_id = package_id
         self.from_environment = from_environment
-        # An argument that renders to nothing must not turn one into the other.
-        self._promotes = from_environment is not None
 
     def execute(self, context: Context) -> str:
         """Transport the package unless it is there, and wait if asked to."""
@@ -156,6 +155,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             inputs.environment(self.environment)
             package_id = self._find_package_id(hook)
             is_there = self.retry_until_timeout(partial(self._transport, hook, context, package_id))
@@ -168,9 +168,11 @@ class MendixTransportPackageOperator(MendixChangingOperator):
         return str(result["package_id"])
 
     def _find_package_id(self, hook: MendixHook) -> str:
-        if not self._promotes:
+        if self.from_environment is None:
             return inputs.package_id(self.package_id)
-        source = hook.find_environment(self.app_id, inputs.environment(self.from_environment)).mode
+        source = hook.find_environment(
+            self.app_id, inputs.environment(self.from_environment, "from_environment")
+        ).mode
         package = hook.get_environment_package(self.app_id, source)
         if package is None:
             raise EnvironmentStateError(
@@ -188,7 +190,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
             self.log.info("Package %s is on %s already; not transporting it again.", package_id, self.target)
             self._recall_previous(context, package_id)
             return True
-        if not self._promotes:
+        if self.from_environment is None:
             self._require_succeeded(hook, package_id)
         self._keep_previous(context, package_id, before)
         with self.with_environment_state(hook):
@@ -275,6 +277,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
+            self.check_rendered(context)
             found, job_id = self.retry_until_timeout(partial(self._start, hook))
             if job_id is not None:
                 context["ti"].xcom_push(key=START_JOB_KEY, value=job_id)

@@ -15,13 +15,14 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     InvalidInputError,
     MendixError,
+    PackageFailedError,
     PackageInUseError,
     PackageNotFoundError,
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
-from airflow_provider_mendix.operators.arguments import as_written, boolean, choice, count
+from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
@@ -51,9 +52,10 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     ``uploading``. These also go to Airflow's metrics as the timers ``mendix.package.queued`` and so on.
 
     One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
-    that finds it waits for that package. A retry after a build that ended as ``Failed`` starts a new one, and so
-    does a Clear. The order is fixed: first a package with the task's own marker, then ``if_exists``, then
-    ``max_parallel_builds``, then ``bump``.
+    that finds it waits for that package. If Mendix does not confirm the start, the task searches for the build,
+    and starts it again if there is none, within ``outage_tolerance``. A Clear starts a new build. The order is
+    fixed: first a package with the task's own marker, then ``if_exists``, then ``max_parallel_builds``, then
+    ``bump``.
 
     Building a Free App also deploys it: Mendix does that, and no response shows that an app is a Free App.
 
@@ -77,18 +79,21 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
     :param on_clear: what to do when the task is cleared: ``"rebuild"``, or ``"reattach"`` to a package that it has
         started before, unless that is ``Failed``.
+    :param retry_failed_build: let the task's retries start a new build after one that ended as ``Failed``. By
+        default such a build fails the task for good: the same revision would most likely fail again.
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the package is ``Succeeded``.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two polls of the package, at least 5.
     :param timeout: how long to wait for the package, in seconds. No call cancels a build: after a timeout it goes
         on in Mendix.
-    :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
-    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or the app does
-        not exist: a retry cannot fix that. The reason is its ``__cause__``.
+    :param outage_tolerance: how long starting or polling may keep failing before the task gives up, in seconds.
+    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, the app does not
+        exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__cause__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
     :raises BuildFailedError: if Mendix refuses to build.
-    :raises PackageFailedError: if the build ends as ``Failed``.
+    :raises PackageFailedError: if the build ends as ``Failed``, with ``retry_failed_build=True``.
+    :raises OutageError: if the start or the polls keep failing.
     :raises WaitTimeoutError: if the package is not done in time.
     """
 
@@ -114,6 +119,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         check_revision: bool = True,
         description: str | None = None,
         on_clear: OnClear = "rebuild",
+        retry_failed_build: bool = False,
         if_exists: IfExists = "rebuild",
         max_parallel_builds: int | None = None,
         **kwargs: Any,
@@ -129,6 +135,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         self.check_revision = boolean("check_revision", check_revision)
         self.description = description
         self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
+        self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
+        self._final_errors = () if retry_failed_build else (PackageFailedError,)
         self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
         self.max_parallel_builds = (
             None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
@@ -138,7 +146,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
-        with fail_without_retry(self):
+        with fail_without_retry(self, *self._final_errors):
+            self.check_rendered(context)
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
             self._push_build(build, context)
@@ -160,14 +169,14 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         """Go on after the triggerer has waited for the package."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self):
+        with fail_without_retry(self, *self._final_errors):
             return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for capacity for the build."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self):
+        with fail_without_retry(self, *self._final_errors):
             result_of(event)
         return self.execute(context)
 
@@ -193,9 +202,17 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             check_revision=self.check_revision,
             max_parallel_builds=self.max_parallel_builds,
         )
-        while isinstance(found := find_or_start(hook, intent, policy), BuildCapacityWait):
+        while True:
+            found = find_or_start(
+                hook,
+                intent,
+                policy,
+                outage_tolerance=self.outage_tolerance,
+                poll_interval=self.poll_interval,
+            )
+            if not isinstance(found, BuildCapacityWait):
+                return found
             self.wait_for(hook, found, method_name="resume_after_capacity")
-        return found
 
     def _intent(self, context: Context) -> Intent:
         from airflow_provider_mendix.builds.intent import Intent
@@ -206,8 +223,9 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             revision=None if self.revision is None else inputs.revision(self.revision),
             version=None if self.version is None else inputs.version(self.version),
             branch=None if self.branch is None else inputs.branch(self.branch),
-            description=self.description or "",
+            description=inputs.free_text("description", self.description),
             owner=owner_of(context, self._as_written, retries=self.retries, on_clear=self.on_clear),
+            retry_failed_build=self.retry_failed_build,
         )
 
     def _push_build(self, build: Build, context: Context) -> None:
@@ -236,7 +254,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=PROJECT_ID_KEY, value=project_id)
 
 
-class MendixDeletePackageOperator(BaseOperator):
+class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     """Delete one deployment package.
 
     The task returns ``{"package_id": …, "deleted": …}``.
@@ -275,6 +293,7 @@ class MendixDeletePackageOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
         with fail_without_retry(self):
+            self.check_rendered(context)
             return self._delete(inputs.package_id(self.package_id))
 
     def _delete(self, package_id: str) -> dict[str, Any]:
@@ -293,7 +312,7 @@ class MendixDeletePackageOperator(BaseOperator):
         return {"package_id": package_id, "deleted": True}
 
 
-class MendixPrunePackagesOperator(BaseOperator):
+class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
     """Delete the old packages of an app: retention.
 
     The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
@@ -360,8 +379,6 @@ class MendixPrunePackagesOperator(BaseOperator):
         self.only_if_archived = only_if_archived
         self.archive_conn_id = archive_conn_id
         self.mendix_conn_id = mendix_conn_id
-        # A folder that renders to nothing must not turn the check off.
-        self._needs_archive = only_if_archived is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, make the plan, log it, and delete."""
@@ -370,6 +387,7 @@ class MendixPrunePackagesOperator(BaseOperator):
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
             archive = self._archive()
+            self.check_rendered(context)
             now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
                 hook.list_packages(self.app_id),
@@ -386,7 +404,7 @@ class MendixPrunePackagesOperator(BaseOperator):
         return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
 
     def _archive(self) -> ObjectStoragePath | None:
-        if not self._needs_archive:
+        if "only_if_archived" not in self.given:
             return None
         folder = str(self.only_if_archived or "").strip()
         if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:

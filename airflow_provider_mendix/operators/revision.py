@@ -1,4 +1,4 @@
-"""Operator for revisions: resolve the newest one of a branch."""
+"""Operator for revisions: look up the newest one of a branch."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_mendix.exceptions import NotFoundError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.revisions import BranchRevision
 
+__all__ = ["MendixLatestRevisionOperator"]
+
 _LONGEST_MESSAGE = 100
 
 
-class MendixLatestRevisionOperator(BaseOperator):
-    """Resolve the newest revision of a branch, of a Git or an SVN app.
+class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
+    """Look up the newest revision of a branch, of a Git or an SVN app.
 
-    The task returns the revision: ``app_id``, ``branch`` (as the start operator wants it), ``revision`` (in full),
+    The task returns ``app_id``, ``branch`` (as the start operator expects it), ``revision`` (in full length),
     ``author``, ``date``, ``message``, ``mendix_version``.
 
-    The App Repository API is asked if the connection has a personal access token, which a Git app needs;
-    otherwise the Team Server API, which Mendix has deprecated.
+    It asks the App Repository API if the connection has a personal access token, which a Git app needs. Otherwise
+    it asks the Team Server API, which Mendix has deprecated.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
 
     :param app_id: subdomain of the app.
     :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
-    :param skip_if_built: skip the task, and so what comes after it, if there is a package of that revision that
-        is not ``Failed``, finished or not. A package tells its revision by its version, and for SVN also its
-        branch by its name; one that was renamed does not count there.
+    :param skip_if_built: skip the task, and so the tasks after it, if there is a package of that revision that is
+        not ``Failed``, finished or not. A package shows its revision by its version, and for SVN also its branch
+        by its name; a renamed package does not count there.
     :param mendix_conn_id: id of the Airflow connection.
     :raises AirflowSkipException: if it was built already, with ``skip_if_built=True``.
-    :raises AirflowFailException: if there is no such app or branch, the branch has no revision, the key or the
-        token is refused, or a value cannot be right: another try would only meet that again. The reason is its
-        ``__cause__``.
+    :raises AirflowFailException: if the app or the branch does not exist, the branch has no revision, the key or
+        the token is refused, or a value is invalid: a retry cannot fix that. The reason is its ``__cause__``.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "branch")
@@ -56,12 +58,13 @@ class MendixLatestRevisionOperator(BaseOperator):
         super().__init__(**kwargs)
         self.app_id = app_id
         self.branch = branch
-        self.skip_if_built = skip_if_built
+        self.skip_if_built = boolean("skip_if_built", skip_if_built)
         self.mendix_conn_id = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask for the revision, and whether it was built."""
+        """Look up the revision, and whether it was built."""
         with fail_without_retry(self, NotFoundError):
+            self.check_rendered(context)
             hook = MendixHook(self.mendix_conn_id)
             newest = hook.latest_revision(self.app_id, self.branch)
             self.log.info(
@@ -69,7 +72,7 @@ class MendixLatestRevisionOperator(BaseOperator):
                 newest.revision,
                 newest.app_id,
                 newest.branch,
-                newest.author or "somebody unknown",
+                newest.author or "unknown author",
                 _first_line(newest.message),
             )
             if self.skip_if_built:

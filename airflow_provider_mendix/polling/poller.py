@@ -93,7 +93,6 @@ class Poller:
 
         :param due_in: seconds until the poll is due. It may be served earlier by the request of another wait.
         :param expires_in: seconds until the response is no longer of use.
-        :raises MendixError: if the connection cannot be used.
         """
         if self.error:
             raise self.error
@@ -131,7 +130,6 @@ class Poller:
 
     async def _run(self) -> None:
         try:
-            await self._client.open()
             while True:
                 self._wakeup.clear()
                 pause = self._send_due()

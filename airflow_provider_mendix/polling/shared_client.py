@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from math import inf
 from typing import TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -15,7 +16,6 @@ from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     ForbiddenError,
-    InvalidConnectionError,
     MendixConnectionError,
     MendixError,
     UnauthorizedError,
@@ -45,17 +45,11 @@ class SharedClient:
         self.consecutive_failures = 0
         self._backoff_until = 0.0
         self.backoff_reason = ""
-        self._checked_at = 0.0
-        self._renewing = asyncio.Lock()
+        self._checked_at = -inf
+        self._lookup_error: MendixError | None = None
+        self._lookup = asyncio.Lock()
         self._client: AsyncMendixClient | None = None
         self._in_use: Counter[AsyncMendixClient] = Counter()
-
-    async def open(self) -> None:
-        """Read the connection.
-
-        :raises InvalidConnectionError: if it cannot be used.
-        """
-        self._client = await AsyncMendixClient(await self._account()).__aenter__()
 
     async def close(self) -> None:
         """Close all sockets."""
@@ -82,22 +76,31 @@ class SharedClient:
         :raises MendixError: if there was no good response.
         """
         while True:
-            client = self._client
-            if client is None:
-                raise RuntimeError("The shared client is not open.")
             try:
-                response = await self._send(client, call)
-            except (UnauthorizedError, ForbiddenError):
-                self.consecutive_failures = 0
-                if not await self._renew(client, due_at):
-                    raise
-                self.rate_limiter.record(current_clock().ticks())
+                client = self._client or await self._open(due_at)
+                try:
+                    response = await self._send(client, call)
+                except (UnauthorizedError, ForbiddenError):
+                    self._end_outage()
+                    if not await self._renew(client, due_at):
+                        raise
+                    self.rate_limiter.record(current_clock().ticks())
+                    continue
             except MendixError as error:
                 self._record(error)
                 raise
             else:
                 self._end_outage()
                 return response
+
+    async def _open(self, due_at: float) -> AsyncMendixClient:
+        """Return the client; read the connection once for all requests that are due."""
+        async with self._lookup:
+            if self._client is None:
+                if self._lookup_error and due_at <= self._checked_at:
+                    raise self._lookup_error
+                self._client = await AsyncMendixClient(await self._account()).__aenter__()
+            return self._client
 
     async def _send(self, client: AsyncMendixClient, call: Call[T]) -> T:
         self._in_use[client] += 1
@@ -132,11 +135,16 @@ class SharedClient:
         self.consecutive_failures = 0
 
     async def _renew(self, refused: AsyncMendixClient, due_at: float) -> bool:
-        """Return whether the refused credentials have been replaced; read the connection once for all refusals."""
-        async with self._renewing:
+        """Return whether refused credentials have been replaced; read the connection once for all refusals.
+
+        :raises MendixError: if it cannot be read.
+        """
+        async with self._lookup:
             if refused is not self._client:
                 return True
             if due_at <= self._checked_at:
+                if self._lookup_error:
+                    raise self._lookup_error
                 return False
             account = await self._account()
             self._checked_at = current_clock().ticks()
@@ -149,7 +157,25 @@ class SharedClient:
             return True
 
     async def _account(self) -> Account:
+        """Read the connection.
+
+        The worker that deferred has read it, so a lookup that fails is an outage, of the secrets backend for
+        example. Each wait tolerates it as it tolerates an outage of Mendix.
+
+        :raises MendixConnectionError: if it cannot be read.
+        :raises InvalidConnectionError: if a value of it is wrong.
+        """
+        self._lookup_error = None
         try:
             return await MendixHook(self.mendix_conn_id).aget_account()
-        except AirflowNotFoundException:
-            raise InvalidConnectionError(f"Connection {self.mendix_conn_id} does not exist.") from None
+        except MendixError as error:
+            self._lookup_error = error
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            # The text of its error may hold a secret.
+            reason = "it does not exist" if isinstance(error, AirflowNotFoundException) else type(error).__name__
+            self._lookup_error = MendixConnectionError(
+                f"Connection {self.mendix_conn_id} cannot be read: {reason}. Check that the connection exists and"
+                " that the triggerer reaches its secrets backend."
+            )
+        self._checked_at = current_clock().ticks()
+        raise self._lookup_error

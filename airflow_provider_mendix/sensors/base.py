@@ -17,14 +17,13 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
-    MendixError,
     NotFoundError,
     PackageFailedError,
     WaitTimeoutError,
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import (
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
@@ -42,11 +41,13 @@ _ENDINGS = (NotFoundError, PackageFailedError)
 """Errors after which the sensor's condition can no longer come true, beside the final ones."""
 
 
-class MendixSensor(BaseSensorOperator):
+class MendixSensor(RenderedArguments, BaseSensorOperator):
     """Base of the sensors; a subclass says what to wait for.
 
     With ``soft_fail=True``, a time-out, a package that failed and an object that does not exist skip the task. A
-    refused key and an unknown app fail it.
+    refused key and an unknown app fail it. With ``never_fail=True``, every failure skips the task.
+    ``silent_fail`` and ``exponential_backoff`` are refused: transient errors mean "not yet" anyway, and the
+    interval is the same in all modes.
 
     :param mendix_conn_id: id of the Airflow connection.
     :param deferrable: wait in the triggerer, without a worker slot. Default: ``[operators] default_deferrable``.
@@ -63,6 +64,7 @@ class MendixSensor(BaseSensorOperator):
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
     ) -> None:
+        _check_options(kwargs)
         super().__init__(
             poke_interval=seconds("poke_interval", poke_interval, at_least=MIN_POLL_INTERVAL),
             timeout=seconds("timeout", timeout, at_least=1),
@@ -72,9 +74,10 @@ class MendixSensor(BaseSensorOperator):
         self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self._progress: tuple[Wait, PollState] | None = None
 
-    def make_wait(self, hook: MendixHook) -> Wait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> Wait:
         """Return what to wait for. It sends no request.
 
+        :param began_at: wall-clock time at which the task began to wait, in seconds since the epoch.
         :raises InvalidInputError: if a value is wrong.
         """
         raise NotImplementedError
@@ -82,13 +85,17 @@ class MendixSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Poll once, and then wait in the chosen mode."""
         if not self.deferrable:
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout as error:
+                self._skip_if("never_fail", error)
+                raise
         from airflow_provider_mendix.polling.worker import poll_once
         from airflow_provider_mendix.triggers.wait import defer
 
         with self._errors_of_a_sensor():
             hook = MendixHook(self.mendix_conn_id)
-            wait, state, outcome = poll_once(hook, *self._begin(hook, self.timeout))
+            wait, state, outcome = poll_once(hook, *self._begin(hook, context, self.timeout))
         if outcome.done:
             return self.finish(outcome.result)
         return defer(self, self.mendix_conn_id, wait, state)
@@ -99,7 +106,7 @@ class MendixSensor(BaseSensorOperator):
 
         with self._errors_of_a_sensor():
             hook = MendixHook(self.mendix_conn_id)
-            wait, state, outcome = poll_once(hook, *(self._progress or self._begin(hook, timeout=None)))
+            wait, state, outcome = poll_once(hook, *(self._progress or self._begin(hook, context, timeout=None)))
             self._progress = wait, state
         return PokeReturnValue(outcome.done, self.finish(outcome.result) if outcome.done else None)
 
@@ -114,26 +121,52 @@ class MendixSensor(BaseSensorOperator):
         """Return the task's return value for the result of the wait."""
         return result
 
-    def _begin(self, hook: MendixHook, timeout: float | None) -> tuple[Wait, PollState]:
+    def _begin(self, hook: MendixHook, context: Context, timeout: float | None) -> tuple[Wait, PollState]:
         from airflow_provider_mendix.waits.poll_state import PollState
 
-        state = PollState.begin(
-            current_clock().now(), poll_interval=self.poke_interval, timeout=timeout, outage_tolerance=None
-        )
-        return self.make_wait(hook), state
+        self.check_rendered(context)
+        now = current_clock().now()
+        # In reschedule mode, each poll is a process of its own.
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        began_at = first.timestamp() if first else now
+        state = PollState.begin(now, poll_interval=self.poke_interval, timeout=timeout, outage_tolerance=None)
+        return self.make_wait(hook, began_at), state
 
     @contextmanager
     def _errors_of_a_sensor(self) -> Iterator[None]:
-        # With soft_fail, Airflow's base class skips the task on AirflowFailException.
-        with nullcontext() if self.soft_fail else fail_without_retry(self, *_ENDINGS):
-            try:
-                yield
-            except MendixError as error:
-                is_ending = isinstance(error, (*_ENDINGS, WaitTimeoutError))
-                if self.soft_fail and is_ending and not isinstance(error, AppNotFoundError):
-                    # Airflow replaces our message when it skips a deferred sensor.
-                    self.log.info("Skipped, because soft_fail is set: %s", error)
-                    raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
-                if isinstance(error, WaitTimeoutError):
+        try:
+            # With soft_fail, Airflow's base class skips the task on AirflowFailException.
+            with nullcontext() if self.soft_fail else fail_without_retry(self, *_ENDINGS):
+                try:
+                    yield
+                except WaitTimeoutError as error:
+                    self._skip_if("soft_fail", error)
                     raise AirflowSensorTimeout(str(error)) from error
-                raise
+                except _ENDINGS as error:
+                    if not isinstance(error, AppNotFoundError):
+                        self._skip_if("soft_fail", error)
+                    raise
+        except AirflowSkipException:
+            raise
+        except Exception as error:
+            self._skip_if("never_fail", error)
+            raise
+
+    def _skip_if(self, option: str, error: Exception) -> None:
+        if getattr(self, option):
+            # Airflow replaces our message when it skips a deferred sensor.
+            self.log.info("Skipped, because %s is set: %s", option, error)
+            raise AirflowSkipException(f"Skipped, because {option} is set: {error}") from error
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Check the options of Airflow's base class that differ between its modes."""
+    for name in ("soft_fail", "never_fail", "silent_fail", "exponential_backoff"):
+        boolean(name, options.get(name, False))
+    if options.get("silent_fail"):
+        raise ValueError(
+            "silent_fail is not supported: transient errors mean 'not yet' anyway, and other errors stay. Leave it"
+            " out, or use soft_fail or never_fail to skip the task."
+        )
+    if options.get("exponential_backoff"):
+        raise ValueError("exponential_backoff is not supported: set poke_interval, which all modes keep.")

@@ -65,17 +65,14 @@ class MendixEnvironmentSensor(MendixSensor):
         self.environment = environment
         self.status = status
         self.package_id = package_id
-        # An argument that renders to nothing was still given.
-        self._wants_status = status is not None
-        self._wants_package = package_id is not None
 
-    def make_wait(self, hook: MendixHook) -> EnvironmentWait | TransportWait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> EnvironmentWait | TransportWait:
         """Return what to wait for; the environment and the package are looked up with the first poll."""
         from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 
         name = inputs.environment(self.environment)
-        package_id = inputs.package_id(self.package_id) if self._wants_package else None
-        if not self._wants_status:
+        package_id = inputs.package_id(self.package_id) if self.package_id is not None else None
+        if self.status is None:
             return TransportWait(self.app_id, name, str(package_id), check_first=True)
         if self.status not in list(EnvironmentStatus):
             raise InvalidInputError(f"status {self.status!r} is none of {', '.join(EnvironmentStatus)}.")
@@ -88,4 +85,4 @@ class MendixEnvironmentSensor(MendixSensor):
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return the environment or the package on it."""
-        return {**result, "package_id": self.package_id} if self._wants_package else result
+        return {**result, "package_id": self.package_id} if self.package_id is not None else result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
+from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
     from airflow_provider_mendix.waits.package import PackageWait
@@ -23,8 +24,9 @@ class MendixPackageSensor(MendixSensor):
     because each poll is a process of its own.
 
     The task fails when the package is ``Failed``, does not exist, or is not ready in time; with ``soft_fail=True``
-    each of these skips the task. Connection problems, unreadable responses and unknown states mean "not yet",
-    until the time-out. A refused key fails the task at once.
+    each of these skips the task. In the first minute, a package that does not exist counts as not visible yet,
+    because its build may have been started just now. Connection problems, unreadable responses and unknown states
+    mean "not yet", until the time-out. A refused key fails the task at once.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
 
@@ -46,11 +48,11 @@ class MendixPackageSensor(MendixSensor):
         self.app_id = app_id
         self.package_id = package_id
 
-    def make_wait(self, hook: MendixHook) -> PackageWait:
-        """Return a wait for the package."""
+    def make_wait(self, hook: MendixHook, began_at: float) -> PackageWait:
+        """Return a wait for the package, which may have been started just now."""
         from airflow_provider_mendix.waits.package import PackageWait
 
-        return PackageWait(self.app_id, self.package_id)
+        return PackageWait(self.app_id, self.package_id, visible_by=began_at + VISIBILITY_TIMEOUT)
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return the package, and send its phases to Airflow's metrics."""

@@ -62,13 +62,13 @@ class MendixRevisionSensor(MendixSensor):
         self.branch = branch
         self.newer_than = newer_than
 
-    def make_wait(self, hook: MendixHook) -> RevisionWait:
+    def make_wait(self, hook: MendixHook, began_at: float) -> RevisionWait:
         """Return a wait for a revision; the branch is located with the first poll."""
         from airflow_provider_mendix.waits.revision import RevisionWait
 
         return RevisionWait(
             inputs.app_id(self.app_id),
             inputs.branch(self.branch),
-            newer_than=None if self.newer_than is None else inputs.revision(self.newer_than),
+            newer_than=None if self.newer_than is None else inputs.revision(self.newer_than, "newer_than"),
             has_token=hook.has_token,
         )

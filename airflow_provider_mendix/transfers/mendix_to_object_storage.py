@@ -10,32 +10,32 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, UnverifiableFileError
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_mendix.archive.manifest import TaskRun
+__all__ = ["MendixToObjectStorageOperator"]
 
 IfObjectExists = Literal["fail", "skip", "replace"]
 Verify = Literal["structure", "deep"]
 
 
-class MendixToObjectStorageOperator(BaseOperator):
-    """Bring the file of a ``Succeeded`` package to object storage, whole and checked, or not at all.
+class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
+    """Store the file of a ``Succeeded`` package in object storage, whole and checked, or not at all.
 
     The object appears under its name only when all of it has arrived and proved right; ``docs/archive.md`` says
-    how it is checked. Beside it is a manifest, ``<object>.manifest.json``. A download that breaks goes on where it
-    stopped, with a new link if the old one has expired. The file host gets no Mendix credentials.
+    how it is checked. Beside it is a manifest, ``<object>.manifest.json``. A download that breaks continues where
+    it stopped, with a new link if the old one has expired. The file host gets no Mendix credentials.
 
-    Run again, the task finds its object and does nothing.
+    A task that runs again finds its object and does nothing.
 
     The task returns ``{"package_id", "app_id", "version", "revision", "url", "manifest", "size", "sha256",
-    "stored"}``; ``stored`` tells whether this run brought it there.
+    "stored"}``; ``stored`` says whether this run stored the object.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/#retrieve-package
 
@@ -47,14 +47,15 @@ class MendixToObjectStorageOperator(BaseOperator):
     :param destination_conn_id: id of the connection for that storage; none for local files.
     :param if_object_exists: what to do if there is an object that is not known to be this package: ``fail``,
         ``skip`` the task, or ``replace`` it.
-    :param verify: ``structure`` checks size, the host's checksums and that it is a whole zip; ``deep`` also checks
-        every file in the zip (needs ``airflow-provider-mendix[deep]``).
-    :param outage_tolerance: seconds without progress of the download that are put up with (default 15 minutes).
-    :param fast_path: reach S3 by way of `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
-        can do all that the connection says.
+    :param verify: ``structure`` checks size, the host's checksum and that it is a whole zip; ``deep`` also checks
+        every file in the zip, and that the zip's directory describes each file as it is.
+    :param outage_tolerance: how long the download may make no progress before it gives up, in seconds (default
+        15 minutes).
+    :param fast_path: upload to S3 with `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
+        supports all that the connection says.
     :param mendix_conn_id: id of the Airflow connection to Mendix.
-    :raises AirflowFailException: if a value cannot be right (before any byte moves), the key is refused, another
-        object is there, or the file cannot be checked as asked.
+    :raises AirflowFailException: if a value is wrong (before any byte moves), the key is refused, another object
+        is there, or the file cannot be checked as requested.
     :raises AirflowSkipException: if another object is there, and ``if_object_exists`` is ``skip``.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` or has no file.
     :raises DownloadError: if the file does not arrive whole and right.
@@ -92,12 +93,12 @@ class MendixToObjectStorageOperator(BaseOperator):
         self.if_object_exists = if_object_exists
         self.verify = verify
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
-        self.fast_path = fast_path
+        self.fast_path = boolean("fast_path", fast_path)
         self.mendix_conn_id = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Bring the file to its place."""
-        with fail_without_retry(self, ObjectExistsError, UnverifiableFileError):
+        """Store the file, unless it is there."""
+        with fail_without_retry(self):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:
@@ -106,48 +107,33 @@ class MendixToObjectStorageOperator(BaseOperator):
                 raise AirflowSkipException(str(error)) from error
 
     def _archive(self, context: Context) -> dict[str, Any]:
-        # Loaded here, because a DAG file that is parsed needs none of it.
-        from airflow_provider_mendix.archive import deep_check as deep
+        # Only a running task needs these modules; parsing a DAG file does not.
         from airflow_provider_mendix.archive import destination
-        from airflow_provider_mendix.archive.writer import Order, archive
+        from airflow_provider_mendix.archive.manifest import TaskRun
+        from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
 
+        self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))
         destination.check(self.destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
-        if self.verify == "deep":
-            deep.require_library()
         hook = MendixHook(self.mendix_conn_id)
         package = hook.get_package(app_id, package_id)
         require_succeeded(app_id, package)
-        order = Order(
+        url = destination.fill(self.destination, app_id, package)
+        request = ArchiveRequest(
             app_id=app_id,
             package=package,
-            destination=ObjectStoragePath(
-                destination.fill(self.destination, app_id, package), conn_id=self.destination_conn_id
-            ),
+            destination=ObjectStoragePath(url, conn_id=self.destination_conn_id),
             replace=self.if_object_exists == "replace",
             deep=self.verify == "deep",
             outage_tolerance=self.outage_tolerance,
-            task=_task_run(context),
+            task=TaskRun.of(context["ti"]),
             fast_path=self.fast_path,
         )
-        return archive(hook, order).summary()
-
-
-def _task_run(context: Context) -> TaskRun:
-    from airflow_provider_mendix.archive.manifest import TaskRun
-
-    task = context["ti"]
-    return TaskRun(
-        dag_id=task.dag_id,
-        run_id=task.run_id,
-        task_id=task.task_id,
-        map_index=-1 if task.map_index is None else task.map_index,
-        try_number=task.try_number,
-    )
+        return archive(hook, request).summary()
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise InvalidInputError(f"{name} cannot be {value!r}. It can be: {', '.join(choices)}.")
+        raise InvalidInputError(f"{name} cannot be {value!r}. It must be one of: {', '.join(choices)}.")

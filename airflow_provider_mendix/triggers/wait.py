@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -92,6 +92,12 @@ def defer(
 
     Airflow's own time-out comes later than that of the trigger, which knows what was seen last.
     """
+    deadline = "none" if state.deadline is None else _utc(state.deadline)
+    operator.log.info("Deferring: next poll at %s, deadline %s.", _utc(state.next_poll_at), deadline)
     trigger = MendixWaitTrigger(mendix_conn_id=mendix_conn_id, wait=wait.to_json(), poll_state=state.to_json())
     timeout = timedelta(seconds=state.time_left(current_clock().now()) + _MARGIN)
     operator.defer(trigger=trigger, method_name=method_name, timeout=timeout)
+
+
+def _utc(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

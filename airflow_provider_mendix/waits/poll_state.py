@@ -29,6 +29,7 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param next_poll_at: when to poll again.
     :param state: the last state that was seen, in Mendix's words.
     :param state_since: when that state was first seen.
+    :param state_polls: how many polls have seen it since.
     :param phase_seconds: seconds in each phase that was seen to end.
     :param last_response_at: when the last good response came.
     :param last_error: why the last poll failed; empty if it did not.
@@ -43,6 +44,7 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_response_at: float
     logged_at: float
     state: str = "unknown"
+    state_polls: int = 0
     phase_seconds: dict[str, float] = {}
     last_error: str = ""
 
@@ -123,11 +125,11 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             ) from None
 
     def _record_outcome(self, wait: Wait, outcome: Outcome, now: float) -> tuple[Self, Outcome]:
-        state_since, phases, message = self.state_since, self.phase_seconds, ""
+        state_since, polls, phases, message = self.state_since, self.state_polls + 1, self.phase_seconds, ""
         if outcome.state != self.state:
-            if self.state in wait.phases:
+            if self._is_duration_known(wait, outcome):
                 phases = {**phases, self.state: phases.get(self.state, 0.0) + now - self.state_since}
-            state_since, message = now, outcome.state
+            state_since, polls, message = now, 1, outcome.state
         elif self.last_error:
             message = f"Mendix responds again; still {outcome.state}"
         elif self._is_heartbeat_due(now):
@@ -136,6 +138,7 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             self,
             state=outcome.state,
             state_since=state_since,
+            state_polls=polls,
             phase_seconds=phases,
             last_response_at=now,
             last_error="",
@@ -145,6 +148,19 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if outcome.done and wait.phases:
             result = {**result, "phases": {name.lower(): round(spent, 1) for name, spent in phases.items()}}
         return state, msgspec.structs.replace(outcome, result=result, log_message=message)
+
+    def _is_duration_known(self, wait: Wait, outcome: Outcome) -> bool:
+        """Return whether the state that ends is a phase of known duration.
+
+        A phase that one poll saw, and after which others were missed, may have ended at any time since.
+        """
+        if self.state not in wait.phases:
+            return False
+        this = wait.phases.index(self.state)
+        following = wait.phases.index(outcome.state) if outcome.state in wait.phases else this + 1
+        if outcome.done:
+            following = len(wait.phases)
+        return self.state_polls > 1 or following <= this + 1
 
     def _record_error(self, wait: Wait, error: MendixError, now: float) -> tuple[Self, Outcome]:
         if not wait.is_retryable(error, now):

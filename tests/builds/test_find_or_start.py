@@ -1,4 +1,4 @@
-"""One intent, one build: what a task does when it, or what is around it, has died before."""
+"""One intent, one build: what a task does after it, its worker or its trigger has died."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from types import SimpleNamespace
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
-    MendixConnectionError,
     MendixError,
+    OutageError,
     PackageFailedError,
-    RateLimitedError,
     WaitTimeoutError,
 )
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
@@ -76,7 +75,7 @@ def posts(platform):
 
 
 def kill_before_the_reply(platform, monkeypatch):
-    """The start call arrives, and whoever sent it is gone before the reply."""
+    """Process the start call, and kill its sender before the response."""
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
     start = MendixHook.start_build
@@ -114,7 +113,8 @@ class TestRetry:
             airflow.retry(wait_for_completion=True, timeout=60)
         assert posts(platform) == 1
 
-    def test_starts_a_new_build_after_one_that_failed(self, airflow, platform):
+    def test_starts_a_new_build_after_one_that_failed_if_told_to(self, airflow, platform):
+        airflow.arguments["retry_failed_build"] = True
         platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
@@ -122,7 +122,19 @@ class TestRetry:
         assert platform.packages.status(package_id) == "Succeeded"
         assert posts(platform) == 2
 
+    @pytest.mark.parametrize("wait_for_completion", [True, False])
+    def test_fails_for_good_if_the_build_of_an_earlier_try_has_failed(
+        self, wait_for_completion, airflow, platform, clock
+    ):
+        platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
+        package_id = airflow.run()  # and then its worker dies
+        clock.sleep(100)
+        with pytest.raises(AirflowFailException, match=f"{package_id}.*earlier try.*retry_failed_build=True"):
+            airflow.retry(wait_for_completion=wait_for_completion)
+        assert posts(platform) == 1
+
     def test_of_a_retry_does_not_start_a_third_build(self, airflow, platform):
+        airflow.arguments["retry_failed_build"] = True
         platform.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_BUILDING)
         with pytest.raises(PackageFailedError):
             airflow.run(wait_for_completion=True)
@@ -151,7 +163,7 @@ class TestRetry:
         airflow.retries = retries
         assert airflow.retry() == first
 
-    def test_looks_for_a_while_for_a_build_that_is_not_in_the_list_yet(self, airflow, platform, clock):
+    def test_searches_for_a_build_that_is_not_in_the_list_yet(self, airflow, platform, clock):
         with platform.faults.add("hidden_from_list", seconds=40, times=None):
             first = airflow.run()
             assert airflow.retry() == first
@@ -240,7 +252,7 @@ class TestClear:
             airflow.task(on_clear="continue")
 
 
-class TestDoubt:
+class TestUnconfirmedStart:
     @pytest.mark.parametrize(
         ("fault", "parameters"),
         [
@@ -259,7 +271,7 @@ class TestDoubt:
         assert list(platform.packages) == [package_id]
         assert posts(platform) == 1
 
-    def test_it_is_found_even_if_it_shows_late(self, airflow, platform):
+    def test_it_is_found_even_if_it_is_listed_late(self, airflow, platform):
         platform.faults.add("hidden_from_list", seconds=50, times=None)
         platform.faults.add("reply_lost", on="start_build")
         package_id = airflow.run()
@@ -274,35 +286,98 @@ class TestDoubt:
         assert airflow.retry(description="Nightly build") in platform.packages
         assert posts(platform) == 1
 
+    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize(
+        ("fault", "parameters"),
+        [
+            ("connection_reset", {}),
+            ("rate_limited", {}),
+            ("rate_limited", {"retry_after": 200}),
+            ("server_error", {"status": 503}),
+            ("server_error", {"status": 503, "code": "SERVICE UNAVAILABLE"}),
+            ("bad_gateway", {}),
+            ("hang", {"handled": False, "seconds": 5}),
+        ],
+    )
+    def test_a_start_that_did_not_arrive_is_sent_again_by_the_same_try(
+        self, fault, parameters, times, airflow, platform, server, clock, monkeypatch
+    ):
+        set_connection(monkeypatch, host=server.api_url, extra={"timeout": 1})
+        airflow.retries = airflow.ti.max_tries = 0
+        platform.faults.add(fault, on="start_build", times=times, **parameters)
+        began = clock.now()
+        package_id = airflow.run(outage_tolerance=900)
+        assert list(platform.packages) == [package_id]
+        assert posts(platform) == times + 1
+        assert clock.now() - began >= times * max(30, parameters.get("retry_after", 0))
+
     @pytest.mark.parametrize("fault", ["connection_reset", "rate_limited"])
-    def test_a_start_that_did_not_arrive_is_not_repeated_but_told(self, fault, airflow, platform):
-        platform.faults.add(fault, on="start_build")
-        with pytest.raises((MendixConnectionError, RateLimitedError), match="searches again before it starts"):
-            airflow.run()
+    def test_a_start_that_never_arrives_is_an_outage_after_the_tolerance(self, fault, airflow, platform, clock):
+        platform.faults.add(fault, on="start_build", times=None)
+        began = clock.now()
+        with pytest.raises(OutageError, match=r"start a build of app shop within 300 s.*searches again before it"):
+            airflow.run(outage_tolerance=300)
+        assert 300 <= clock.now() - began <= 300 + 2 * 60
         assert not platform.packages
-        assert posts(platform) == 1
+        platform.faults.clear()
         assert airflow.retry() in platform.packages
 
-    def test_a_refused_build_is_not_looked_for(self, airflow, platform, clock):
+    def test_without_a_tolerance_a_start_is_sent_once(self, airflow, platform):
+        platform.faults.add("rate_limited", on="start_build")
+        with pytest.raises(OutageError):
+            airflow.run(outage_tolerance=0)
+        assert posts(platform) == 1
+
+    @pytest.mark.parametrize("visible_after", [0, 40])
+    @pytest.mark.parametrize("list_fails", [0, 4, 8])
+    def test_a_start_is_not_sent_again_if_the_first_one_was_processed(
+        self, list_fails, visible_after, airflow, platform
+    ):
+        """Neither while the package is not listed yet, nor while the list cannot be read."""
+        platform.faults.add("hidden_from_list", seconds=visible_after, times=None)
+        platform.faults.add("reply_lost", on="start_build")
+        if list_fails:
+            platform.faults.add("server_error", on="list_packages", after=1, times=list_fails, status=503)
+        package_id = airflow.run()
+        assert list(platform.packages) == [package_id]
+        assert posts(platform) == 1
+
+    def test_a_start_that_is_sent_again_follows_the_rules_anew(self, airflow, platform, clock):
+        """Another task has built the revision meanwhile."""
+        platform.faults.add("rate_limited", on="start_build", times=None)
+        answer, built = platform.handle, []
+
+        def handle(request):
+            reply = answer(request)
+            if request.method == "POST" and not built:
+                platform.faults.clear()
+                built.append(platform.packages.add("shop", version="2.5.4", revision=REVISION))
+            return reply
+
+        platform.handle = handle
+        assert airflow.run(if_exists="reuse") == built[0]
+        assert posts(platform) == 1
+
+    def test_a_refused_build_is_not_searched_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
         with pytest.raises(BuildFailedError):
             airflow.run()
         assert clock.now() == began
 
-    def test_nothing_is_started_while_it_cannot_be_looked(self, airflow, platform):
+    def test_nothing_is_started_while_the_list_cannot_be_read(self, airflow, platform):
         platform.faults.add("server_error", on="list_packages", times=None, status=503)
         with pytest.raises(MendixError):
             airflow.run()
         assert posts(platform) == 0
 
-    def test_an_error_that_nobody_knows_leaves_it_open_too(self, airflow, platform):
+    def test_an_unknown_error_leaves_the_outcome_unknown_too(self, airflow, platform):
         platform.faults.add("server_error", on="start_build", handled=True, code="NEW_CODE")
         package_id = airflow.run()
         assert list(platform.packages) == [package_id]
 
     @pytest.mark.parametrize("deferrable", [True, False])
-    def test_a_package_that_shows_late_by_its_id_is_waited_for(self, deferrable, airflow, platform):
+    def test_a_package_that_is_visible_late_is_waited_for(self, deferrable, airflow, platform):
         platform.faults.add("hidden_from_list", seconds=40, times=None)
         package_id = airflow.run(wait_for_completion=True, deferrable=deferrable)
         assert platform.packages.status(package_id) == "Succeeded"
@@ -324,7 +399,7 @@ class TestDoubt:
 
 class TestTwoWorkers:
     def test_two_workers_at_the_same_moment_end_at_the_same_package(self, airflow, platform, caplog):
-        """Both look, both find nothing, both start: there is no lock."""
+        """Both search, both find nothing, both start: Mendix has no lock."""
         answer = platform.handle
         results = []
 

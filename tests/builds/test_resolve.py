@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.builds.resolve import next_version, packages_of
-from airflow_provider_mendix.exceptions import InvalidInputError, PackageFailedError, RevisionAlreadyBuiltError
+from airflow_provider_mendix.exceptions import InvalidInputError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 
@@ -132,7 +132,7 @@ class TestRevisionOnItsBranch:
         assert f"Revision {elsewhere} is not on branch" in str(error)
         assert not posts(mendix)
 
-    def test_that_cannot_be_checked_is_built_and_the_log_says_so(self, mendix, context, caplog):
+    def test_that_cannot_be_checked_is_built_with_a_log_line(self, mendix, context, caplog):
         run_task(start_build(revision=UNBUILT, mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == UNBUILT
         assert "Not checking whether" in caplog.text
@@ -142,7 +142,7 @@ class TestRevisionOnItsBranch:
         assert posts(mendix)[0]["Revision"] == "12345678"
         assert "Could not check whether" in caplog.text
 
-    def test_is_not_asked_about_if_the_author_opts_out(self, mendix, context):
+    def test_is_not_looked_up_if_the_author_opts_out(self, mendix, context):
         run_task(start_build(revision=UNBUILT, check_revision=False), context)
         assert posts(mendix)[0]["Revision"] == UNBUILT
         assert not mendix.journal.requests(host="repository")
@@ -202,7 +202,7 @@ class TestRevisionThatIsBuiltAlready:
     @pytest.mark.parametrize("if_exists", ["reuse", "skip", "fail"])
     def test_does_not_count_if_that_build_failed(self, mendix, clock, if_exists, revision):
         mendix.packages.next_outcomes.append(BuildOutcome.FAILS_WHILE_QUEUED)
-        with pytest.raises(PackageFailedError):
+        with pytest.raises(AirflowFailException):
             run_task(start_build(wait_for_completion=True), context_of(clock))
         run_task(start_build(if_exists=if_exists), context_of(clock, run_id="another"))
         assert [post["Version"] for post in posts(mendix)] == ["0.0.1", "0.0.2"]
@@ -253,7 +253,7 @@ class TestVersion:
         assert next_version(seen, "patch") == "0.3.1"
 
     def test_taken_by_two_tasks_at_once_leaves_each_its_own_package(self, mendix, clock, caplog):
-        """Both look before either starts: no lock exists that would keep them apart."""
+        """Both list the packages before either starts: Mendix has no lock."""
         revision = mendix.repositories.push("shop")
         answer, other = mendix.handle, []
 
@@ -283,13 +283,13 @@ class TestVersion:
 class TestParallelBuilds:
     @pytest.fixture
     def busy(self, mendix, clock):
-        """Two builds of somebody else are under way; both are done after 90 seconds."""
+        """Two other builds are in progress; both are done after 90 seconds."""
         for run_id in ("first", "second"):
             run_task(start_build(), context_of(clock, run_id=run_id))
         return clock.now()
 
     @pytest.mark.parametrize("deferrable", [True, False])
-    def test_wait_for_room_instead_of_posting(self, mendix, clock, busy, deferrable):
+    def test_wait_for_capacity_instead_of_posting(self, mendix, clock, busy, deferrable):
         operator = start_build(max_parallel_builds=2, deferrable=deferrable)
         context = context_of(clock, run_id="third")
         if deferrable:
@@ -304,7 +304,7 @@ class TestParallelBuilds:
         assert len(posts(mendix)) == 3
         assert mendix.packages[package_id].version.startswith("0.0.3.")
 
-    def test_do_not_wait_while_there_is_room(self, mendix, clock, busy):
+    def test_do_not_wait_while_there_is_capacity(self, mendix, clock, busy):
         run_task(start_build(max_parallel_builds=3), context_of(clock, run_id="third"))
         assert clock.now() == busy
 
@@ -375,7 +375,7 @@ def test_a_git_app_without_a_token_is_told_what_it_needs(mendix, context):
     assert not posts(mendix)
 
 
-def test_an_instant_build_needs_no_room(mendix, clock):
+def test_an_instant_build_needs_no_capacity(mendix, clock):
     mendix.packages.timeline = Timeline.of(0)
     for number in range(3):
         run_task(start_build(max_parallel_builds=1), context_of(clock, run_id=str(number)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from airflow_provider_mendix.builds.marker import Marker
+from airflow_provider_mendix.exceptions import PackageFailedError
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW
 
 from .world import World
 
 
 def check(world: World) -> list[str]:
-    """Give what is wrong with how a schedule ended. What is wrong on the way, the world has noted itself.
+    """Return what is wrong with the end of a schedule; the world itself has recorded what went wrong before.
 
     It ends with one try more, in which nothing goes wrong any more.
     """
@@ -32,7 +33,7 @@ def check(world: World) -> list[str]:
 
 
 def _check_one_more_try(world: World) -> list[str]:
-    """It finds what is there, whatever was reported before, and starts a build only if there is none."""
+    """Check that it finds the existing build, and starts one only if there is none."""
     world.calm_down()
     alike = _indistinguishable(world, world.intent, stored_only=True)
     world.retry()
@@ -43,6 +44,9 @@ def _check_one_more_try(world: World) -> list[str]:
     ended = world.run_try(world.ti, wait_for_completion=False)
     started = [each.package_id for each in world.made[before:]]
     told = f"One more try ended as {ended} and started {started}, and there was {alive}"
+    if isinstance(ended.error and ended.error.__cause__, PackageFailedError):
+        may_fail = not world.schedule.retry_failed_build and not started and not marked
+        return [] if may_fail else [f"{told}."]
     if not ended.well:
         return [f"{told}; nothing was in its way."]
     if marked:
@@ -68,12 +72,12 @@ def _check_two(world: World) -> list[str]:
     if {first.package_id, second.package_id} != {made[0]}:
         wrong.append(f"Of {made}, the first worker took {first.package_id}, the second {second.package_id}.")
     if len(made) == 2 and (made[1],) not in (first.extra, second.extra):
-        wrong.append(f"Nobody reported {made[1]}: {first.extra}, {second.extra}.")
+        wrong.append(f"No worker reported {made[1]}: {first.extra}, {second.extra}.")
     return wrong
 
 
 def _indistinguishable(world: World, intent: int, *, stored_only: bool = False) -> set[str]:
-    """Give the packages that nothing tells from those of an intent, because Mendix kept or showed no marker.
+    """Return the packages that look like those of an intent, because Mendix kept or showed no marker.
 
     They are those of the same task from before a Clear. Where the list itself comes without descriptions, also
     those of others who build the same revision as the same version.
@@ -93,5 +97,5 @@ def _has_marker(world: World, package_id: str) -> bool:
 
 
 def _is_before_the_run(world: World, package_id: str) -> bool:
-    """Tell whether a package looks older than the DAG run, as it does after a Clear that moved its start."""
+    """Return whether a package looks older than the DAG run, as it does after a Clear that moved its start."""
     return world.platform.packages[package_id].created_at < world.began_at - MAX_CLOCK_SKEW

@@ -67,6 +67,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     :param clears: after these tries, counted through, a user clears the task instead of a retry.
     :param clears_finished_runs: a Clear moves the start of the DAG run, as it does if the run was finished.
     :param second_joins: for two workers: after so many steps of the first.
+    :param retry_failed_build: whether a retry may replace a build that has failed.
     :param first_stalls: for two workers: and then the first stands still for so many steps of the second.
     """
 
@@ -88,6 +89,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     jumps: tuple[Jump, ...] = ()
     second_joins: int = 0
     first_stalls: int = 0
+    retry_failed_build: bool = True
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: {self.kind}, waits {self.waits}, retries {self.retries}"]
@@ -124,6 +126,7 @@ def schedule(seed: int) -> Schedule:
         troubles=tuple(_troubles(chance)),
         crashes=_crashes(chance),
         jumps=_jumps(chance),
+        retry_failed_build=chance.random() < 0.6,
     )
 
 

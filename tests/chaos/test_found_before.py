@@ -8,7 +8,7 @@ from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 
 from .invariants import check
-from .schedule import Crash, Jump, Schedule, Trouble
+from .schedule import Crash, Jump, Mode, Schedule, Trouble
 from .world import World
 
 FAILS, SUCCEEDS = BuildOutcome.FAILS_WHILE_QUEUED, BuildOutcome.SUCCEEDS
@@ -51,3 +51,37 @@ def test_ends_well_with_one_build(schedule: Schedule, loopback: Server) -> None:
         assert check(world) == [], "\n".join(world.story)
     assert last.well
     assert alive == [last.package_id]
+
+
+REFUSALS = {
+    "429": ("rate_limited", {}),
+    "429 with Retry-After": ("rate_limited", {"retry_after": 60}),
+    "503": ("server_error", {"status": 503, "handled": False}),
+    "503 of a gateway": ("bad_gateway", {"status": 503, "handled": False}),
+    "a reset": ("connection_reset", {}),
+    "no response": ("hang", {"handled": False}),
+    "a lost response": ("reply_lost", {}),
+}
+
+
+@pytest.mark.parametrize("waits", ["on the worker", "deferred", "not at all"])
+@pytest.mark.parametrize("visible_after", [0.0, 40.0])
+@pytest.mark.parametrize("fault", REFUSALS)
+def test_a_task_without_retries_survives_a_start_that_is_not_confirmed(
+    fault: str, visible_after: float, waits: Mode, loopback: Server
+) -> None:
+    name, parameters = REFUSALS[fault]
+    schedule = Schedule(
+        seed=6,
+        retries=0,
+        waits=waits,
+        visible_after=visible_after,
+        troubles=(Trouble(name, {"on": "start_build", **parameters}),),
+    )
+    with World.of(schedule, loopback) as world:
+        world.run()
+        ((_, only),) = world.ends
+        alive = world.alive()
+        assert check(world) == [], "\n".join(world.story)
+    assert only.well
+    assert alive == [only.package_id]

@@ -30,7 +30,7 @@ EVERYTHING = {
 
 
 def failures(drawn: Schedule, server: Server, reached: Counter[str]) -> str:
-    """Run a schedule, and say what is wrong and how it came about; say nothing if all is well."""
+    """Run a schedule; return its faults and its story, or an empty text if there are none."""
     with World.of(drawn, server) as world:
         try:
             world.run()

@@ -30,7 +30,7 @@ _ON_THE_WAY = 0.25
 
 
 class KilledError(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class Wire:
         return platform
 
     def handle(self, request: Request) -> Reply:
-        """Answer a request, unless somebody dies of it."""
+        """Answer a request, or kill its sender."""
         endpoint = routes.name(request) or request.path
         user = request.headers["mendix-username"]
         self.step(user)
@@ -164,6 +164,10 @@ class Wire:
         self.tell(f"    made {package_id}: {package.description!r}")
         if not self.alive() and any(each.intent == self.intent for each in self.made):
             self.reached["a failed build is replaced"] += 1
+            if self._must_not_be_replaced():
+                self.wrong.append(
+                    f"Package {package_id} replaces a failed build although retry_failed_build=False."
+                )
         for other in self.alive():
             self.reached["two workers, two builds"] += self.turns is not None
             if not self._may_be_missed(other, request.headers["mendix-username"], made):
@@ -173,8 +177,18 @@ class Wire:
                 )
         self.made.append(made)
 
+    def _must_not_be_replaced(self) -> bool:
+        """Return whether the task must have known the failed builds of its intent by their markers."""
+        schedule = self.schedule
+        return (
+            not schedule.retry_failed_build
+            and schedule.on_clear == "rebuild"
+            and not self.turns
+            and not any(trouble.name.endswith("_description") for trouble in schedule.troubles)
+        )
+
     def _may_be_missed(self, other: str, user: str, made: Made) -> bool:
-        """Tell whether nobody could have known of a package that is alive when another one is made."""
+        """Return whether a worker could not have known of a package that is alive when it makes another one."""
         package = self.platform.packages[other]
         by = next(each.by for each in self.made if each.package_id == other)
         if self.turns:
@@ -211,7 +225,7 @@ class Wire:
                 self.reached["clock forwards" if jump.seconds > 0 else "clock backwards"] += 1
 
     def dies(self, where: Where, endpoint: str = "") -> bool:
-        """Tell whether this is where somebody dies."""
+        """Return whether the schedule kills the process here."""
         for name in {"", endpoint}:
             self._times[where, name] += 1
         for crash in [] if self.calm else self._crashes:
@@ -228,7 +242,7 @@ class Wire:
             raise KilledError
 
     def alive(self, intent: int | None = None) -> list[str]:
-        """Give the packages of an intent that have not failed, earliest first."""
+        """Return the packages of an intent that have not failed, earliest first."""
         ids = [each.package_id for each in self.made if each.intent == (intent or self.intent)]
         return [package_id for package_id in ids if self.platform.packages.status(package_id) != "Failed"]
 

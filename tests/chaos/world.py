@@ -215,6 +215,7 @@ class World(Wire):
             version=VERSION,
             description=self.schedule.description,
             on_clear=self.schedule.on_clear,
+            retry_failed_build=self.schedule.retry_failed_build,
             timeout=900,
             outage_tolerance=120,
             **arguments,

@@ -1,4 +1,4 @@
-"""Backing up and restoring: one task run makes one snapshot, and data is only put back where nothing runs."""
+"""Backing up and restoring: one task run makes one snapshot, and only a stopped environment is restored."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def restore(snapshot_id, **changes):
 
 @pytest.fixture(autouse=True)
 def package(platform):
-    """There is something to back up."""
+    """Put a package on an environment."""
     return put(platform, running=True)
 
 
@@ -84,12 +84,12 @@ class TestCreate:
         assert len(comment) <= 200
         assert Marker.of(comment)
 
-    def test_production_needs_no_leave(self, platform, context):
+    def test_production_needs_no_permission(self, platform, context):
         put(platform, "Production", running=True)
         assert run_task(back_up(environment="Production"), context) in platform.backups.snapshots
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
-    def test_a_failed_one_fails_the_task_with_mendix_words_and_a_retry_makes_another(
+    def test_a_failed_one_fails_the_task_with_mendix_message_and_a_retry_makes_another(
         self, mode, platform, context
     ):
         platform.backups.next_snapshots.append("failed")
@@ -114,24 +114,24 @@ class TestCreate:
 
     @pytest.mark.parametrize("code", ["ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE"])
     @pytest.mark.parametrize("mode", MODES)
-    def test_what_passes_is_waited_for(self, mode, code, platform, context):
+    def test_a_transient_error_is_waited_for(self, mode, code, platform, context):
         platform.backups.next_snapshots.extend([code] * 2)
         run_task(back_up(**mode), context)
         assert posts(platform) == ["snapshots"] * 3
         assert len(platform.backups.snapshots) == 1
 
-    def test_what_never_passes_times_out(self, platform, context):
+    def test_an_error_that_stays_times_out(self, platform, context):
         platform.backups.next_snapshots.extend(["ENVIRONMENT_BUSY"] * 99)
         with pytest.raises(WaitTimeoutError, match="back up environment Test.*ENVIRONMENT_BUSY"):
             run_task(back_up(timeout=600), context)
 
-    def test_the_backup_of_somebody_else_is_waited_for(self, platform, context):
+    def test_another_backup_is_waited_for(self, platform, context):
         first = run_task(back_up(comment="another", wait_for_completion=False), context)
         assert run_task(back_up(), context) != first
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("fault", ["reply_lost", "connection_reset"])
-    def test_a_lost_answer_is_looked_after(self, fault, mode, platform, context):
+    def test_after_a_lost_response_the_snapshot_is_searched(self, fault, mode, platform, context):
         with platform.faults.add(fault, on="create_snapshot"):
             assert run_task(back_up(**mode), context) in platform.backups.snapshots
         assert len(platform.backups.snapshots) == 1
@@ -185,7 +185,7 @@ class TestCreate:
     @pytest.mark.parametrize("pause", [0, 120])
     @pytest.mark.parametrize("deferrable", [False, True])
     @pytest.mark.parametrize("requests", range(1, 9))
-    def test_a_try_that_dies_after_any_request_is_made_good(
+    def test_a_try_that_dies_after_any_request_is_completed_by_the_next(
         self, requests, deferrable, pause, platform, context, clock
     ):
         context["ti"].max_tries = 1
@@ -202,7 +202,7 @@ class TestCreate:
 
 class TestRestore:
     @pytest.mark.parametrize("mode", MODES)
-    def test_it_puts_the_data_back_and_waits(self, mode, snapshot, platform, context, clock):
+    def test_it_restores_the_data_and_waits(self, mode, snapshot, platform, context, clock):
         platform.environments.timeline = DeploymentTimeline(restoring=90)
         began = clock.now()
 
@@ -233,7 +233,7 @@ class TestRestore:
         assert restores(platform) == []
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
-    def test_a_failed_one_fails_the_task_with_mendix_words(self, mode, snapshot, platform, context):
+    def test_a_failed_one_fails_the_task_with_mendix_message(self, mode, snapshot, platform, context):
         platform.backups.next_restores.append("failed")
         with pytest.raises(
             RestoreFailedError, match="environment Test of app shop ended as failed: The simulator"
@@ -252,13 +252,13 @@ class TestRestore:
 
     @pytest.mark.parametrize("code", ["ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE"])
     @pytest.mark.parametrize("mode", MODES)
-    def test_what_passes_is_waited_for(self, mode, code, snapshot, platform, context):
+    def test_a_transient_error_is_waited_for(self, mode, code, snapshot, platform, context):
         platform.backups.next_restores.extend([code] * 2)
         run_task(restore(snapshot, **mode), context)
         assert len(restores(platform)) == 3
         assert len(platform.backups.restores) == 1
 
-    def test_after_a_lost_answer_it_restores_again_when_the_first_is_over(self, snapshot, platform, context):
+    def test_after_a_lost_response_it_restores_again_when_the_first_is_over(self, snapshot, platform, context):
         platform.environments.timeline = DeploymentTimeline(restoring=100)
         with platform.faults.add("reply_lost", on="create_restore"):
             last = run_task(restore(snapshot), context)
@@ -268,7 +268,9 @@ class TestRestore:
         assert platform.environments["shop", "Test"].data == "as it was at first"
 
     @pytest.mark.parametrize("requests", range(1, 8))
-    def test_a_try_that_dies_after_any_request_is_made_good(self, requests, snapshot, platform, context):
+    def test_a_try_that_dies_after_any_request_is_completed_by_the_next(
+        self, requests, snapshot, platform, context
+    ):
         with pytest.MonkeyPatch.context() as patch:
             die_after(patch, requests)
             with contextlib.suppress(KilledError):

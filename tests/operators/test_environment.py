@@ -1,4 +1,4 @@
-"""Stopping, transporting, starting: each a success if it is done already, and never done twice."""
+"""Stopping, transporting, starting: each a success if it was already done, and never done twice."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def start(**changes):
 
 @pytest.fixture
 def package(platform):
-    """A package that is nowhere yet."""
+    """A package that is on no environment yet."""
     return platform.packages.add("shop", version="2.0.0", revision="aaaabbbb")
 
 
 @pytest.fixture
 def logged(caplog, capsys):
-    """Give what was logged so far."""
+    """Return what was logged so far."""
     caplog.set_level("INFO")
     return lambda: caplog.text + capsys.readouterr().out
 
@@ -97,7 +97,7 @@ class TestStop:
         assert f"Nothing to stop: environment Test of app shop is {status} already." in logged()
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_a_refusal_tells_the_state(self, mode, platform, context):
+    def test_a_refusal_has_the_state(self, mode, platform, context):
         put(platform, running=True)
         platform.environments.next_stops.append("STOP_FAILED")
         with pytest.raises(
@@ -114,7 +114,7 @@ class TestStop:
         with pytest.raises(WaitTimeoutError, match="Environment Test of app shop: timed out. Last state: Running"):
             run_task(stop(timeout=600, **mode), context)
 
-    def test_a_lost_answer_is_looked_after(self, platform, context, logged):
+    def test_after_a_lost_response_it_looks_again(self, platform, context, logged):
         put(platform, running=True)
         with platform.faults.add("reply_lost", on="stop_environment"):
             assert run_task(stop(), context)["status"] == "Stopped"
@@ -130,7 +130,7 @@ class TestStop:
 
 class TestTransport:
     @pytest.mark.parametrize("mode", MODES)
-    def test_it_brings_the_package_and_waits_until_it_is_there(self, mode, platform, context, clock, package):
+    def test_it_transports_the_package_and_waits_until_it_is_there(self, mode, platform, context, clock, package):
         before = put(platform)
         platform.environments.timeline = DeploymentTimeline(transporting=90)
         began = clock.now()
@@ -146,7 +146,7 @@ class TestTransport:
         assert context["ti"].xcoms["mendix_previous_package"]["version"] == "1.0.0.9f3ab2c1"
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
-    def test_where_nothing_was_nothing_is_not_yet(self, mode, platform, context, package):
+    def test_an_empty_environment_has_no_previous_package(self, mode, platform, context, package):
         platform.environments.timeline = DeploymentTimeline(transporting=90)
         assert run_task(transport(package, **mode), context) == package
         assert context["ti"].xcoms["mendix_previous_package"] is None
@@ -187,7 +187,7 @@ class TestTransport:
             ("PACKAGE_PARSE_FAILED", TransportRefusedError, "build or upload it again"),
         ],
     )
-    def test_a_refusal_tells_cause_state_and_what_to_do(self, mode, code, kind, todo, platform, context, package):
+    def test_a_refusal_has_cause_state_and_what_to_do(self, mode, code, kind, todo, platform, context, package):
         before = put(platform, running=True)
         platform.environments.next_transports.append(code)
         with pytest.raises(AirflowFailException) as failed:
@@ -203,7 +203,7 @@ class TestTransport:
         )
         assert len(posts(platform)) == 1
 
-    def test_a_package_that_goes_missing_is_told(self, platform, context, package):
+    def test_a_package_that_goes_missing_is_named(self, platform, context, package):
         platform.environments.next_transports.append("PACKAGE_NOT_FOUND")
         with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND.*Empty now, and no package is on it"):
             run_task(transport(package), context)
@@ -231,7 +231,7 @@ class TestTransport:
         # Airflow 3.0 shows what a task logs twice.
         assert logged().count("SERVICE_UNAVAILABLE") == (1 if airflow.__version__ >= "3.1" else 2)
 
-    def test_it_is_not_waited_for_for_ever(self, platform, context, clock, package):
+    def test_it_is_not_waited_for_after_the_timeout(self, platform, context, clock, package):
         platform.environments.next_transports.extend(["SERVICE UNAVAILABLE"] * 99)
         began = clock.now()
         with pytest.raises(WaitTimeoutError, match="transport a package to environment Test.*SERVICE_UNAVAILABLE"):
@@ -239,14 +239,14 @@ class TestTransport:
         assert clock.now() - began == pytest.approx(600, abs=1)
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_a_lost_answer_is_looked_after(self, mode, platform, context, package):
+    def test_after_a_lost_response_it_looks_again(self, mode, platform, context, package):
         before = put(platform)
         with platform.faults.add("reply_lost", on="transport_package"):
             assert run_task(transport(package, **mode), context) == package
         assert posts(platform) == ["transport"]
         assert context["ti"].xcoms["mendix_previous_package"]["package_id"] == before
 
-    def test_a_gateway_that_gave_up_is_looked_after(self, platform, context, package):
+    def test_after_a_gateway_timeout_it_looks_again(self, platform, context, package):
         with platform.faults.add("bad_gateway", on="transport_package", status=504, handled=True):
             assert run_task(transport(package), context) == package
         assert posts(platform) == ["transport"]
@@ -388,7 +388,7 @@ class TestStart:
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
     @pytest.mark.parametrize("code", START_CODES)
-    def test_a_failure_tells_cause_state_and_what_to_do(self, mode, code, platform, context):
+    def test_a_failure_has_cause_state_and_what_to_do(self, mode, code, platform, context):
         package = put(platform)
         platform.environments.next_starts.append(code)
         with pytest.raises(AirflowFailException) as failed:
@@ -405,20 +405,20 @@ class TestStart:
         assert posts(platform) == ["start"]
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_nothing_there_to_start_is_told(self, mode, platform, context):
+    def test_an_empty_environment_says_what_to_do(self, mode, platform, context):
         with pytest.raises(AirflowFailException, match="NO_MDA_HAS_BEEN_DEPLOYED.*transport one.*Empty now"):
             run_task(start(**mode), context)
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
-    def test_a_start_of_somebody_else_is_waited_for(self, mode, platform, context, clock):
+    def test_another_start_is_waited_for(self, mode, platform, context, clock):
         put(platform)
         platform.environments.timeline = DeploymentTimeline(starting=100)
         run_task(start(wait_for_completion=False), context)
         assert run_task(start(**mode), context)["status"] == "Running"
-        # The job of the first one is over: nobody has started the app twice.
+        # The job of the first one is over: the app was not started twice.
         assert len(platform.environments.start_jobs) == 1
 
-    def test_after_a_start_of_somebody_else_that_failed_its_own_tells_the_cause(self, platform, context):
+    def test_after_another_start_that_failed_its_own_shows_the_cause(self, platform, context):
         put(platform)
         platform.environments.next_starts.extend(["START_FAILED", "MISSING_CONSTANT"])
         run_task(start(wait_for_completion=False), context)
@@ -441,7 +441,7 @@ class TestStart:
         assert isinstance(failed.value.__cause__, EnvironmentStateError)
 
     @pytest.mark.parametrize(("status", "code"), [(401, None), (500, "ALREADY_STARTED")])
-    def test_what_is_no_refusal_asks_for_no_state(self, status, code, platform, context):
+    def test_other_errors_do_not_look_up_the_state(self, status, code, platform, context):
         put(platform)
         with (
             platform.faults.add("server_error", on="start_environment", status=status, code=code),
@@ -452,7 +452,7 @@ class TestStart:
         assert (len([one for one in after if one.path.endswith("/package")])) == (code is not None)
 
     @pytest.mark.parametrize("fault", ["reply_lost", "connection_reset"])
-    def test_a_lost_answer_is_looked_after(self, fault, platform, context):
+    def test_after_a_lost_response_it_looks_again(self, fault, platform, context):
         put(platform)
         with platform.faults.add(fault, on="start_environment"):
             assert run_task(start(), context)["status"] == "Running"
@@ -520,14 +520,14 @@ class TestGuard:
             run_task(make(kind, environment=wrong), context)
         assert not platform.journal
 
-    def test_a_refused_key_is_told_with_what_to_check(self, kind, context, server, monkeypatch):
+    def test_a_refused_key_says_what_to_check(self, kind, context, server, monkeypatch):
         set_connection(monkeypatch, host=server.api_url, password="another-key")
         with pytest.raises(AirflowFailException, match="API Rights") as failed:
             run_task(make(kind), context)
         assert isinstance(failed.value.__cause__, UnauthorizedError)
         assert "another-key" not in str(failed.value)
 
-    def test_to_kill_it_touches_nothing(self, kind, platform, logged):
+    def test_killing_it_changes_nothing(self, kind, platform, logged):
         make(kind).on_kill()
         assert "it goes on with that" in logged()
         assert not platform.journal
@@ -559,10 +559,10 @@ def test_settings_do_not_show_their_values():
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize("requests", range(1, 9))
 @pytest.mark.parametrize("step", ["stop", "transport", "promote", "start"])
-def test_a_try_that_dies_after_any_request_is_made_good(
+def test_a_try_that_dies_after_any_request_is_completed_by_the_next(
     step, requests, deferrable, pause, platform, context, package, clock
 ):
-    """The end is the same, and nothing is asked for twice but what Mendix does not show to be under way yet."""
+    """The end is the same, and nothing is requested twice unless Mendix does not show it yet."""
     platform.environments.timeline = DeploymentTimeline(stopping=40, transporting=40, starting=40)
     put(platform, "Acceptance", "3.0.0", running=True)
     put(platform, running=step == "stop")

@@ -82,13 +82,13 @@ def test_it_waits_on_the_worker_by_default_and_defers_where_airflow_says_so(monk
     assert start_build(deferrable=False).deferrable is False
 
 
-def test_it_looks_once_before_it_defers(platform, context, clock):
+def test_it_polls_once_before_it_defers(platform, context, clock):
     platform.packages.timeline = type(platform.packages.timeline)(0, 0, 0)
     operator = start_build(deferrable=True)
     assert operator.execute(context) in platform.packages
 
 
-def test_what_is_deferred_holds_no_secret_and_ends_before_airflows_own_net(context, clock):
+def test_what_is_deferred_holds_no_secret_and_ends_before_airflows_own_timeout(context, clock):
     with pytest.raises(TaskDeferred) as deferred:
         start_build(deferrable=True, timeout=timedelta(minutes=30)).execute(context)
     path, arguments = deferred.value.trigger.serialize()
@@ -101,7 +101,7 @@ def test_what_is_deferred_holds_no_secret_and_ends_before_airflows_own_net(conte
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
-def test_it_tells_how_long_each_phase_took(mode, context, monkeypatch):
+def test_it_reports_how_long_each_phase_took(mode, context, monkeypatch):
     told = []
     timing = lambda name, spent, tags: told.append((name, spent.total_seconds(), tags))  # noqa: E731
     monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", SimpleNamespace(timing=timing), raising=False)
@@ -115,7 +115,7 @@ def test_it_tells_how_long_each_phase_took(mode, context, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
-def test_it_does_not_fail_for_want_of_metrics(mode, platform, context, monkeypatch):
+def test_it_does_not_fail_without_metrics(mode, platform, context, monkeypatch):
     monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", None, raising=False)
     assert run_task(start_build(**mode), context) in platform.packages
 
@@ -135,12 +135,20 @@ def test_the_row_of_a_trigger_is_small(context):
 )
 def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platform, context):
     platform.packages.outcome = ending
-    with pytest.raises(PackageFailedError) as failed:
+    with pytest.raises(AirflowFailException) as failed:
         run_task(start_build(**mode), context)
+    assert isinstance(failed.value.__cause__, PackageFailedError)
     (package_id,) = platform.packages
     assert package_id in str(failed.value)
     assert "2.5.4.9f3ab2c1" in str(failed.value)
     assert "portal" in str(failed.value)
+
+
+@pytest.mark.parametrize("mode", WAITING_MODES)
+def test_a_failed_build_is_left_to_the_retries_if_told_to(mode, platform, context):
+    platform.packages.outcome = BuildOutcome.FAILS_WHILE_BUILDING
+    with pytest.raises(PackageFailedError):
+        run_task(start_build(retry_failed_build=True, **mode), context)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -172,7 +180,7 @@ def test_an_unknown_status_means_not_yet(mode, platform, context):
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
-def test_a_package_that_somebody_deletes_fails_the_task(mode, platform, context, clock):
+def test_a_package_that_is_deleted_fails_the_task(mode, platform, context, clock):
     platform.packages.outcome = BuildOutcome.STUCK_QUEUED
     operator = start_build(**mode)
     began, handle = clock.now(), platform.handle
@@ -188,7 +196,7 @@ def test_a_package_that_somebody_deletes_fails_the_task(mode, platform, context,
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
-def test_an_outage_is_tolerated_for_a_time_and_then_told(mode, platform, server, clock, context):
+def test_an_outage_is_tolerated_for_a_time_and_then_raised(mode, platform, server, clock, context):
     platform.packages.outcome = BuildOutcome.STUCK_BUILDING
     hang_up_after = clock.now() + 200
     answer = platform.handle
@@ -204,13 +212,13 @@ def test_an_outage_is_tolerated_for_a_time_and_then_told(mode, platform, server,
     assert 300 <= clock.now() - platform.journal[-1].at <= 300 + 30
 
 
-def test_a_refused_key_is_told_with_what_to_check(monkeypatch, server, context):
+def test_a_refused_key_says_what_to_check(monkeypatch, server, context):
     set_connection(monkeypatch, host=server.api_url, password="another-key")
     with pytest.raises(AirflowFailException, match="API Rights"):
         run_task(start_build(), context)
 
 
-def test_an_app_that_is_not_there_is_told(platform, context):
+def test_an_unknown_app_is_named(platform, context):
     with pytest.raises(AirflowFailException, match="subdomain"):
         run_task(start_build(app_id="shopp"), context)
 
@@ -257,7 +265,7 @@ def test_an_omitted_branch_is_not_sent(platform, context):
     assert "Branch" not in post.body
 
 
-def test_the_portal_link_gets_its_project_id_and_a_build_does_not_fail_for_want_of_it(platform, context):
+def test_the_portal_link_gets_its_project_id_and_a_build_does_not_fail_without_it(platform, context):
     run_task(start_build(wait_for_completion=False), context)
     assert context["ti"].xcoms["mendix_project_id"] == platform.apps["shop"].project_id
 
@@ -282,13 +290,13 @@ def test_a_missing_or_unknown_event_fails_the_task(event, context):
         start_build().execute_complete(context, event)
 
 
-def test_a_known_event_gives_the_package_id(context):
+def test_a_known_event_returns_the_package_id(context):
     event = success_event({"package_id": "p-1", "status": "Succeeded"})
     assert start_build().execute_complete(context, event) == "p-1"
 
 
 @pytest.mark.parametrize(("setting", "value"), [("poll_interval", 4), ("timeout", 0), ("outage_tolerance", -1)])
-def test_durations_that_cannot_be_are_refused(setting, value):
+def test_invalid_durations_are_refused(setting, value):
     with pytest.raises(ValueError, match=f"{setting} must be at least"):
         start_build(**{setting: value})
 

@@ -26,7 +26,7 @@ def test_a_package_that_is_not_there_fails_the_task(context):
         delete(MISSING).execute(context)
 
 
-def test_a_package_that_is_not_there_may_be_good_enough(context):
+def test_a_package_that_is_not_there_may_be_accepted(context):
     assert delete(MISSING, missing_ok=True).execute(context) == {"package_id": MISSING, "deleted": False}
 
 

@@ -47,7 +47,7 @@ class TestOperator:
         sent = [entry.path.rpartition("/")[2] for entry in platform.journal.requests("DELETE")]
         assert sent == packages[:3]
 
-    def test_the_plan_is_told_before_anything_is_deleted(self, packages, platform, context, caplog):
+    def test_the_plan_is_logged_before_anything_is_deleted(self, packages, platform, context, caplog):
         answer, before = platform.handle, []
 
         def handle(request):
@@ -68,7 +68,7 @@ class TestOperator:
             "App shop: 3 package(s) to delete, 2 to keep",
         ]
 
-    def test_a_dry_run_tells_and_deletes_nothing(self, packages, platform, context):
+    def test_a_dry_run_logs_and_deletes_nothing(self, packages, platform, context):
         done = prune(dry_run=True).execute(context)
         assert done == {"deleted": [], "in_use": [], "missing": [], "kept": 2, "dry_run": True}
         assert [entry["package_id"] for entry in context["ti"].xcoms["plan"]["delete"]] == packages[:3]
@@ -83,7 +83,7 @@ class TestOperator:
         assert (done["deleted"], done["in_use"]) == ([packages[0], packages[2]], [packages[1]])
         assert packages[1] in platform.packages
 
-    def test_one_that_is_gone_already_is_good_enough(self, packages, platform, context):
+    def test_one_that_is_gone_already_is_accepted(self, packages, platform, context):
         answer = platform.handle
 
         def handle(request):
@@ -138,14 +138,14 @@ class TestOperator:
         with pytest.raises(ValueError, match=said):
             prune(**bad)
 
-    def test_how_many_to_keep_has_to_be_said(self):
+    def test_how_many_to_keep_is_required(self):
         with pytest.raises(TypeError, match="keep_last"):
             MendixPrunePackagesOperator(task_id="prune", app_id="shop")
 
 
 @pytest.fixture
 def archive(tmp_path, packages, context):
-    """Archive the three oldest packages, and give the folder."""
+    """Archive the three oldest packages, and return the folder."""
     for package_id in packages[:3]:
         MendixToObjectStorageOperator(
             task_id="archive",
@@ -157,7 +157,7 @@ def archive(tmp_path, packages, context):
 
 
 def why(context):
-    """Why the packages stay, by the plan."""
+    """Return why the packages stay, by the plan."""
     return {kept["package_id"]: kept["reason"] for kept in context["ti"].xcoms["plan"]["keep"]}
 
 
@@ -199,10 +199,10 @@ class TestOnlyIfArchived:
     def test_what_is_damaged_in_the_archive_stays(self, archive, packages, platform, context, caplog):
         file = self.damage(archive, packages[0])
         assert self.guarded(archive).execute(context)["deleted"] == packages[1:3]
-        assert why(context)[packages[0]] == f"its archived copy is damaged (file://{file})"
-        assert "its sha256 is" in caplog.text
+        assert why(context)[packages[0]] == f"its archived object is damaged (file://{file})"
+        assert "its SHA-256 is" in caplog.text
 
-    def test_one_right_copy_is_enough(self, archive, packages, platform, context):
+    def test_one_undamaged_copy_is_enough(self, archive, packages, platform, context):
         shutil.copytree(archive / "shop", archive / "copies")
         self.damage(archive, packages[0])
         assert self.guarded(archive).execute(context)["deleted"] == packages[:3]
@@ -244,14 +244,14 @@ class TestOnlyIfArchived:
         self.guarded(archive, keep_last=4).execute(context)
         assert files == [str(archive / "shop" / f"{packages[0]}.mda")]
 
-    def test_a_dry_run_tells_the_same(self, archive, packages, platform, context):
+    def test_a_dry_run_plans_the_same(self, archive, packages, platform, context):
         self.damage(archive, packages[0])
         assert self.guarded(archive, dry_run=True).execute(context)["kept"] == 3
         assert "damaged" in why(context)[packages[0]]
         assert list(platform.packages) == packages
 
     @pytest.mark.parametrize("rendered", ["", "none", None])
-    def test_what_renders_to_nothing_is_no_way_around_it(self, rendered, packages, platform, context):
+    def test_a_folder_that_renders_to_nothing_is_refused(self, rendered, packages, platform, context):
         operator = prune(only_if_archived="{{ folder }}")
         operator.only_if_archived = rendered
         with pytest.raises(AirflowFailException, match="names no folder"):
@@ -260,8 +260,7 @@ class TestOnlyIfArchived:
 
     def test_it_is_templated(self, archive, packages, context):
         operator = prune(only_if_archived="file://{{ folder }}", archive_conn_id="{{ conn }}")
-        operator.render_template_fields({"folder": str(archive), "conn": ""})
-        operator.archive_conn_id = operator.archive_conn_id or None
+        operator.render_template_fields({"folder": str(archive), "conn": "fs_default"})
         assert operator.execute(context)["deleted"] == packages[:3]
 
 
@@ -277,13 +276,13 @@ class TestTrouble:
         assert done["deleted"] == ([] if fault == "reply_lost" else [packages[1]])
         assert list(platform.packages) == packages[3:]
 
-    def test_an_error_that_nobody_knows_does_not_hold_up_the_others(self, packages, platform, context):
+    def test_an_unknown_error_does_not_stop_the_others(self, packages, platform, context):
         platform.faults.add("server_error", status=500, code="DISK_FULL", on="delete_package")
         with pytest.raises(MendixError, match=f"Left: {packages[0]}"):
             prune().execute(context)
         assert list(platform.packages) == [packages[0], *packages[3:]]
 
-    def test_it_gives_up_where_nothing_goes_well(self, server, platform, context):
+    def test_it_gives_up_after_failures_in_a_row(self, server, platform, context):
         ids = [
             platform.packages.add("shop", version="2.5.0", revision="0badc0de", age=days * DAY)
             for days in range(40, 0, -1)
@@ -296,7 +295,7 @@ class TestTrouble:
         assert len(platform.journal.requests("DELETE")) == 6
         assert list(platform.packages) == ids[1:]
 
-    def test_a_passing_trouble_of_the_list_is_borne(self, packages, platform, context):
+    def test_a_transient_error_of_the_list_is_survived(self, packages, platform, context):
         platform.faults.add("bad_gateway", on="list_packages", times=3)
         assert prune().execute(context)["deleted"] == packages[:3]
 

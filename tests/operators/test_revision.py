@@ -80,7 +80,7 @@ def test_it_logs_one_line_of_what_it_found(platform, context, capsys):
 @pytest.mark.parametrize(
     "broken", [{"message": None, "author": None}, {"author": {}, "date": "2026-01-02T03:04:05Z"}]
 )
-def test_a_commit_that_tells_little_is_good_enough(broken, platform, context):
+def test_a_commit_with_few_fields_is_accepted(broken, platform, context):
     answer = platform.handle
     commit = {"id": "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3", **broken}
     platform.handle = lambda request: (
@@ -104,7 +104,7 @@ class TestSkipIfBuilt:
             resolve(context, skip_if_built=True)
         assert old not in str(skipped.value)
 
-    def test_it_does_not_look_unless_it_is_told_to(self, platform, context):
+    def test_it_does_not_check_unless_asked_to(self, platform, context):
         revision = platform.repositories.push("shop")
         platform.packages.add("shop", version="2.5.3", revision=revision)
         assert resolve(context)["revision"] == revision
@@ -215,7 +215,7 @@ class TestFailures:
             resolve(context)
         assert TOKEN not in str(failed.value)
 
-    def test_a_passing_trouble_is_borne(self, platform, context):
+    def test_a_transient_error_is_survived(self, platform, context):
         platform.faults.add("bad_gateway", on="get_repository_branch", times=3)
         platform.faults.add("rate_limited", on="list_packages", times=2)
         assert resolve(context, skip_if_built=True)["branch"] == "main"

@@ -153,11 +153,20 @@ class Crowd:
 
     async def _run(self, triggers):
         tasks = [asyncio.create_task(event_of(trigger)) for trigger in triggers]
+        failures = []
+
+        def call(act):
+            try:
+                act(tasks)
+            except Exception as failure:  # noqa: BLE001 - it would be lost in the event loop
+                failures.append(failure)
+
         for seconds, act in self.plans:
-            self.clock.at(seconds, lambda act=act: act(tasks))
+            self.clock.at(seconds, lambda act=act: call(act))
         await self.let_pass(*tasks)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await self.check_clean()
+        assert not failures
         return ended
 
     async def let_pass(self, *tasks):

@@ -278,11 +278,11 @@ def test_each_connection_has_a_poller_of_its_own(crowd, server, monkeypatch):
     good, bad, nowhere = crowd.run(
         crowd.trigger(crowd.build()),
         crowd.trigger(crowd.build(), mendix_conn_id="other"),
-        crowd.trigger(crowd.build(), mendix_conn_id="nowhere"),
+        crowd.trigger(crowd.build(), mendix_conn_id="nowhere", timeout=300),
     )
     assert good["ended"] == "success"
     assert bad["error"]["type"] == "UnauthorizedError"
-    assert nowhere["error"]["type"] == "InvalidConnectionError"
+    assert nowhere["error"]["type"] == "WaitTimeoutError"
 
 
 def test_in_real_time(system_clock, monkeypatch):

@@ -5,26 +5,43 @@ from __future__ import annotations
 import threading
 
 import pytest
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
-from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.polling.shared_client import SharedClient
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import USER, set_connection
 
 
+class Secrets:
+    """The secrets backend that holds the connection.
+
+    :ivar lookups: the seconds in which a connection was looked up.
+    :ivar failure: a function that may raise or return ``None`` in place of the connection.
+    """
+
+    def __init__(self):
+        self.lookups = []
+        self.failure = None
+
+
 @pytest.fixture
-def lookups(monkeypatch):
-    """Return a list of the times at which the connection was read."""
-    read, counted = SharedClient._account, []
+def secrets(crowd, monkeypatch):
+    secrets, read = Secrets(), EnvironmentVariablesBackend.get_conn_value
 
-    async def account(self):
-        counted.append(current_clock().now())
-        return await read(self)
+    def get_conn_value(backend, conn_id, *rest, **more):
+        secrets.lookups.append(crowd.clock.now() - crowd.began)
+        if secrets.failure and not secrets.failure():
+            return None
+        return read(backend, conn_id, *rest, **more)
 
-    monkeypatch.setattr(SharedClient, "_account", account)
-    return counted
+    monkeypatch.setattr(EnvironmentVariablesBackend, "get_conn_value", get_conn_value)
+    return secrets
+
+
+@pytest.fixture
+def lookups(secrets):
+    return secrets.lookups
 
 
 def spread_out(crowd, count, ending=BuildOutcome.SUCCEEDS, **changes):
@@ -61,18 +78,71 @@ class TestCredentials:
         assert ended == ["success"] * 3 + ["ForbiddenError", "success"]
         assert len(lookups) == 2
 
-    def test_a_connection_that_was_deleted_fails_the_waits(self, crowd, platform, monkeypatch):
+    def test_a_wrong_value_in_it_fails_the_waits(self, crowd, platform, server, monkeypatch):
+        def break_it(_):
+            platform.permissions.set_api_key(USER, "the-new-key")
+            set_connection(monkeypatch, host=server.api_url, login="")
+
+        crowd.at(15, break_it)
+        assert kinds(crowd.run(*spread_out(crowd, 5))) == ["InvalidConnectionError"] * 5
+
+
+def raising():
+    raise ConnectionRefusedError("vault.example: connection refused, token s.3cr3t")
+
+
+class TestConnectionThatCannotBeRead:
+    """A worker has read it before, so it is an outage while the wait is in progress."""
+
+    @pytest.mark.parametrize("failure", [raising, lambda: None], ids=["raises", "finds-nothing"])
+    @pytest.mark.parametrize("seconds", [1, 40, 800])
+    def test_a_wait_survives_it(self, crowd, secrets, failure, seconds):
+        secrets.failure = lambda: crowd.clock.now() >= crowd.began + seconds or failure()
+        assert kinds(crowd.run(*spread_out(crowd, 5))) == ["success"] * 5
+
+    def test_one_failed_lookup_delays_the_waits_by_one_interval(self, crowd, secrets):
+        secrets.failure = lambda: len(secrets.lookups) > 1
+        assert kinds(crowd.run(*spread_out(crowd, 5))) == ["success"] * 5
+        assert secrets.lookups == [10.0, 20.0]
+
+    def test_it_survives_it_while_its_credentials_are_refused(self, crowd, platform, server, monkeypatch, secrets):
+        def rotate(_):
+            platform.permissions.set_api_key(USER, "the-new-key")
+            set_connection(monkeypatch, host=server.api_url, password="the-new-key")
+
+        crowd.at(15, rotate)
+        secrets.failure = lambda: not 15 < crowd.clock.now() - crowd.began < 45
+        assert kinds(crowd.run(*spread_out(crowd, 20))) == ["success"] * 20
+
+    def test_a_connection_that_was_deleted_ends_the_waits_after_their_tolerance(
+        self, crowd, platform, monkeypatch
+    ):
         def remove(_):
             platform.permissions.set_api_key(USER, "the-new-key")
             monkeypatch.delenv("AIRFLOW_CONN_MENDIX_DEFAULT")
 
         crowd.at(15, remove)
-        assert kinds(crowd.run(*spread_out(crowd, 5))) == ["InvalidConnectionError"] * 5
+        ended_at = crowd.ends()
+        ended = crowd.run(*spread_out(crowd, 5, outage_tolerance=60.0))
+        assert kinds(ended) == ["OutageError"] * 5
+        assert list(ended_at.values()) == [70.0] * 5
+        assert "Connection mendix_default cannot be read: it does not exist." in ended[0]["error"]["message"]
 
-    def test_many_waits_without_a_connection_look_it_up_once(self, crowd, lookups):
-        triggers = [crowd.trigger(crowd.build(), mendix_conn_id="nowhere") for _ in range(50)]
-        assert kinds(crowd.run(*triggers)) == ["InvalidConnectionError"] * 50
-        assert len(lookups) == 1
+    def test_a_connection_that_never_existed_does_so_too(self, crowd, lookups):
+        triggers = [
+            crowd.trigger(crowd.build(), mendix_conn_id="nowhere", outage_tolerance=60.0) for _ in range(50)
+        ]
+        assert kinds(crowd.run(*triggers)) == ["OutageError"] * 50
+        assert len(lookups) == 6
+
+    def test_the_deadline_ends_a_wait_without_a_tolerance(self, crowd, secrets):
+        secrets.failure = raising
+        ended_at = crowd.ends()
+        (ended,) = crowd.run(*spread_out(crowd, 1, outage_tolerance=None, timeout=300.0))
+        assert kinds([ended]) == ["WaitTimeoutError"]
+        assert list(ended_at.values()) == [300.0]
+        assert "Check that the connection exists" in ended["error"]["message"]
+        assert "s.3cr3t" not in ended["error"]["message"]
 
 
 class TestRetryAfter:

@@ -82,10 +82,33 @@ class TestAllModesAlike:
     def test_an_unknown_status_means_not_yet(self, mode, run_sensor, build):
         assert run_sensor(mode, package_id=build(BuildOutcome.UNKNOWN_STATUS))["status"] == "Succeeded"
 
-    def test_an_unknown_package_fails_the_task_at_once(self, mode, run_sensor, platform):
+    def test_an_unknown_package_fails_the_task_after_a_minute(self, mode, run_sensor, platform, clock):
+        began = clock.now()
         with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
             run_sensor(mode, package_id="0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
-        assert len(platform.journal) == 1
+        assert [round(entry.at - began) for entry in platform.journal] == [0, 30, 60]
+
+    @pytest.mark.parametrize("seconds", [1, 29, 59])
+    def test_a_package_may_not_be_visible_yet(self, mode, seconds, run_sensor, build, platform, clock):
+        package_id, answer, began = build(), platform.handle, clock.now()
+        missing = Reply(404, {"Content-Type": "application/json"}, b'{"errorCode": "PACKAGE_NOT_FOUND"}')
+        platform.handle = lambda request: missing if clock.now() < began + seconds else answer(request)
+        assert run_sensor(mode, package_id=package_id, poke_interval=5)["status"] == "Succeeded"
+
+    def test_a_package_that_is_deleted_later_fails_the_task_at_once(
+        self, mode, run_sensor, build, platform, clock
+    ):
+        package_id, answer, began = build(BuildOutcome.STUCK_BUILDING), platform.handle, clock.now()
+
+        def handle(request):
+            if clock.now() >= began + 120:
+                platform.packages.pop(package_id, None)
+            return answer(request)
+
+        platform.handle = handle
+        with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
+            run_sensor(mode, package_id=package_id)
+        assert clock.now() == began + 120
 
     def test_an_unknown_package_skips_the_task_with_soft_fail(self, mode, run_sensor):
         with pytest.raises(AirflowSkipException):
@@ -136,7 +159,7 @@ def test_it_times_out_with_the_last_state_when_deferred(run_sensor, build):
         run_sensor("deferrable", package_id=build(BuildOutcome.STUCK_BUILDING), timeout=600)
 
 
-def test_everything_a_user_would_template_is_templated(server, build, context):
+def test_everything_a_user_would_template_is_templated(server, build, context, clock):
     package_id = build()
     sensor = MendixPackageSensor(
         task_id="wait",
@@ -149,7 +172,12 @@ def test_everything_a_user_would_template_is_templated(server, build, context):
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(context)
     _, arguments = deferred.value.trigger.serialize()
-    assert arguments["wait"] == {"type": "PackageWait", "app_id": "shop", "package_id": package_id}
+    assert arguments["wait"] == {
+        "type": "PackageWait",
+        "app_id": "shop",
+        "package_id": package_id,
+        "visible_by": clock.now() + 60,
+    }
 
 
 def test_the_defaults_are_the_documented_ones():

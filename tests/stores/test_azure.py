@@ -8,9 +8,9 @@ from airflow_provider_mendix.exceptions import DownloadError
 
 from ..archive.conftest import MIB, transfer
 from ..archive.hosts import cut
-from ..archive.test_again import *  # noqa: F403
-from ..archive.test_resume import *  # noqa: F403
-from ..archive.test_whole import *  # noqa: F403
+from ..archive.test_download import *  # noqa: F403
+from ..archive.test_writer import *  # noqa: F403
+from ..archive.test_writer_again import *  # noqa: F403
 
 test_an_upload_that_has_begun_is_given_up = None  # is about S3
 

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from ..archive.conftest import MIB, forget_connections, transfer
-from ..archive.test_again import *  # noqa: F403
-from ..archive.test_whole import *  # noqa: F403
+from ..archive.test_writer import *  # noqa: F403
+from ..archive.test_writer_again import *  # noqa: F403
 
 
 @pytest.fixture(params=["s3", "s3_fast"])

@@ -43,9 +43,9 @@ def test_a_refused_key_that_did_not_change_ends_it(platform, server, clock):
     assert event["error"]["type"] == "UnauthorizedError"
 
 
-def test_a_missing_connection_ends_it(clock):
+def test_a_missing_connection_ends_it_as_an_outage(clock):
     event = run_trigger(trigger(clock, mendix_conn_id="nowhere"))
-    assert event["error"]["type"] == "InvalidConnectionError"
+    assert event["error"]["type"] == "OutageError"
     assert "nowhere" in event["error"]["message"]
 
 

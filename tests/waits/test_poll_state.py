@@ -155,11 +155,32 @@ class TestPhases:
     def test_they_add_up_over_a_deferral_and_a_step_back(self):
         seen = {"Queued": 20.0, "Building": 5.0}
         progress = Progress(state="Building", state_since=START - 10, phase_seconds=seen)
-        for second, status in [(0, "Queued"), (10, "Building"), (20, "Succeeded")]:
+        for second, status in [(0, "Queued"), (10, "Building"), (15, "Building"), (20, "Succeeded")]:
             done = progress.see(status, second)
 
         assert done.result["phases"] == {"queued": 30.0, "building": 25.0}
         assert seen == {"Queued": 20.0, "Building": 5.0}
+
+    @pytest.mark.parametrize(
+        ("seen", "phases"),
+        [
+            (["Queued", "Succeeded"], {}),
+            (["Queued", "Uploading", "Succeeded"], {"uploading": 30.0}),
+            (["Building", "Succeeded"], {}),
+            (["Uploading", "Succeeded"], {"uploading": 30.0}),
+            (["Queued", "Building", "Succeeded"], {"queued": 30.0}),
+            (["Queued", "Queued", "Succeeded"], {"queued": 60.0}),
+            (["Queued", "Building", "Building", "Succeeded"], {"queued": 30.0, "building": 60.0}),
+            (["Queued", "Optimizing", "Building", "Uploading"], {"queued": 30.0, "building": 30.0}),
+        ],
+        ids=str,
+    )
+    def test_one_that_one_poll_saw_before_others_were_missed_has_no_known_duration(self, seen, phases):
+        progress = Progress()
+        for number, status in enumerate(seen):
+            progress.see(status, 30 * number)
+        shown = {name.lower(): seconds for name, seconds in progress.state.phase_seconds.items()}
+        assert shown == phases
 
     def test_a_phase_that_was_never_seen_is_not_there(self):
         assert Progress().see("Succeeded").result["phases"] == {}

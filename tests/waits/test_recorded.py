@@ -84,6 +84,7 @@ POLL_STATE = {
     "last_response_at": 1700000060.0,
     "logged_at": 1700000060.0,
     "state": "Building",
+    "state_polls": 2,
     "phase_seconds": {"Queued": 30.0},
     "last_error": "GET /api/1/apps/shop/packages: HTTP 503.",
 }

@@ -35,7 +35,7 @@ def test_the_same_object_is_left_alone(archived, package_id, place, host, contex
     assert host.requests == []
     assert host.links == 0
     assert place.manifest() == before
-    assert f"is package {package_id} already" in caplog.text
+    assert f"is already package {package_id}" in caplog.text
 
 
 @pytest.mark.parametrize("if_object_exists", ["skip", "replace"])
@@ -104,7 +104,7 @@ class TestAnotherObject:
 
     def test_an_object_that_somebody_has_written_over(self, archived, package_id, place, host, context):
         place.put(OLD)
-        with pytest.raises(AirflowFailException, match=f"{len(OLD)} bytes, but {SIZE} by its manifest"):
+        with pytest.raises(AirflowFailException, match=f"{len(OLD)} bytes, but its manifest says {SIZE}"):
             transfer(package_id, place).execute(context)
         assert host.requests == []
 
@@ -144,7 +144,7 @@ class TestUnfinishedManifest:
     def test_of_another_package_it_is_another_object(self, archived, place, platform, context):
         place.put_manifest(pending(place))
         other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
-        with pytest.raises(AirflowFailException, match="by its manifest it is package"):
+        with pytest.raises(AirflowFailException, match="its manifest says that it is package"):
             transfer(other, place).execute(context)
 
 

@@ -60,7 +60,7 @@ def test_the_manifest_tells_what_the_object_is(package_id, place, platform, cont
         "verification": {
             "size_of_host": True,
             "size_of_mendix": True,
-            "checksums": [],
+            "sha256_of_host": False,
             "zip_entries": 3,
             "zip_directory": True,
             "zip_contents": False,

@@ -105,7 +105,7 @@ def test_a_file_that_keeps_changing_is_given_up(grow, package_id, place, platfor
         return lambda reply: Reply(200, {"Content-Length": str(len(content))}, content)
 
     host.then(*(both(new(bytes([65 + n])), cut(1000)) if n % 2 == 0 else new(bytes([65 + n])) for n in range(6)))
-    with pytest.raises(FileChangedError, match="not the one any more"):
+    with pytest.raises(FileChangedError, match="no longer the one"):
         transfer(package_id, place).execute(context)
     assert len(host.requests) == 6
     assert place.is_empty()
