@@ -50,7 +50,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     :param app_id: subdomain of the app to upload to; it may be another one than the package is from.
     :param source: URL of the archived object, such as the ``url`` that :class:`.MendixToObjectStorageOperator`
-        returns.
+        returns, or an ``ObjectStoragePath``, whose connection is used then.
     :param source_conn_id: id of the connection for that storage; none for local files.
     :param name: name of the package in Mendix. Default: the name in the manifest, else the object's.
     :param require_manifest: refuse an object without a complete manifest. Without one, an object is only checked
@@ -75,7 +75,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         self,
         *,
         app_id: str,
-        source: str,
+        source: str | ObjectStoragePath,
         source_conn_id: str | None = None,
         name: str | None = None,
         require_manifest: bool = True,
@@ -124,14 +124,15 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     def _find_archived(self, app_id: str) -> ArchivedObject:
         from airflow_provider_mendix.archive.archived_object import find_archived
+        from airflow_provider_mendix.archive.destination import url_of
 
-        source = self.source
+        source, conn_id = url_of("source", self.source, self.source_conn_id)
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
             raise InvalidInputError(
                 f"source {source!r} does not name an object. Give the URL of an archived package, such as"
                 " s3://releases/shop/2.5.4.mda."
             )
-        path = ObjectStoragePath(source, conn_id=self.source_conn_id)
+        path = ObjectStoragePath(source, conn_id=conn_id)
         found = find_archived(path, require_manifest=self.require_manifest)
         if found.size > MAX_SIZE:
             raise InvalidInputError(
