@@ -28,12 +28,15 @@ from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.builds.find_or_start import Build
     from airflow_provider_mendix.builds.intent import Intent
     from airflow_provider_mendix.builds.marker import OnClear
     from airflow_provider_mendix.builds.resolve import Bump, IfExists
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text, WaitingArguments
 
 __all__ = ["MendixDeletePackageOperator", "MendixPrunePackagesOperator", "MendixStartBuildOperator"]
 
@@ -111,29 +114,29 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        revision: str | int | None = None,
-        version: str | None = None,
+        app_id: Text,
+        revision: Text | int | None = None,
+        version: Text | None = None,
         bump: Bump | None = None,
-        branch: str | None = None,
+        branch: Text | None = None,
         check_revision: bool = True,
-        description: str | None = None,
+        description: Text | None = None,
         on_clear: OnClear = "rebuild",
         retry_failed_build: bool = False,
         if_exists: IfExists = "rebuild",
         max_parallel_builds: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         if (version is None) == (bump is None):
             raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
-        self.app_id = app_id
-        self.revision = revision
-        self.version = version
+        self.app_id: Any = app_id
+        self.revision: Any = revision
+        self.version: Any = version
         self.bump: Bump | None = choice("bump", bump, (None, "patch", "minor", "major"))
-        self.branch = branch
+        self.branch: Any = branch
         self.check_revision = boolean("check_revision", check_revision)
-        self.description = description
+        self.description: Any = description
         self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
         self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
         self._final_errors = () if retry_failed_build else (PackageFailedError,)
@@ -276,19 +279,19 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        package_id: str,
+        app_id: Text,
+        package_id: Text,
         missing_ok: bool = False,
         in_use: Literal["fail", "skip"] = "fail",
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.package_id = package_id
+        self.app_id: Any = app_id
+        self.package_id: Any = package_id
         self.missing_ok = boolean("missing_ok", missing_ok)
         self.in_use = choice("in_use", in_use, ("fail", "skip"))
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
@@ -357,28 +360,28 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
+        app_id: Text,
         keep_last: int,
         per_branch: bool = False,
         older_than: timedelta | None = None,
         dry_run: bool = False,
-        only_if_archived: str | None = None,
-        archive_conn_id: str | None = None,
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        only_if_archived: Text | None = None,
+        archive_conn_id: Text | None = None,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta()):
             raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}.")
-        self.app_id = app_id
+        self.app_id: Any = app_id
         self.keep_last = count("keep_last", keep_last)
         self.per_branch = boolean("per_branch", per_branch)
         self.older_than = older_than
         # `dry_run` itself is a method of every operator.
         self.is_dry_run = boolean("dry_run", dry_run)
-        self.only_if_archived = only_if_archived
-        self.archive_conn_id = archive_conn_id
-        self.mendix_conn_id = mendix_conn_id
+        self.only_if_archived: Any = only_if_archived
+        self.archive_conn_id: Any = archive_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, make the plan, log it, and delete."""

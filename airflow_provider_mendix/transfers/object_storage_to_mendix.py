@@ -18,10 +18,13 @@ from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.archive.archived_object import ArchivedObject
+    from airflow_provider_mendix.operators.signatures import Text, WaitingArguments
 
 __all__ = ["ObjectStorageToMendixOperator"]
 
@@ -74,18 +77,18 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        source: str | ObjectStoragePath,
-        source_conn_id: str | None = None,
-        name: str | None = None,
+        app_id: Text,
+        source: ObjectStoragePath | Text,
+        source_conn_id: Text | None = None,
+        name: Text | None = None,
         require_manifest: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.source = source
-        self.source_conn_id = source_conn_id
-        self.name = name
+        self.app_id: Any = app_id
+        self.source: Any = source
+        self.source_conn_id: Any = source_conn_id
+        self.name: Any = name
         self.require_manifest = boolean("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
