@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import re
 import string
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.archive.provenance import branch_of, revision_of, version_of
 from airflow_provider_mendix.exceptions import InvalidInputError
 
+_OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl")
 FIELDS = ("app_id", "package_id", "version", "revision", "branch", "name")
 
 
-def check(destination: str) -> None:
+def url_of(name: str, value: object, conn_id: str | None) -> tuple[Any, str | None]:
+    """Return the URL and the connection id of an argument that may be an ``ObjectStoragePath``.
+
+    :raises InvalidInputError: if the argument and the path name two connections.
+    """
+    if not isinstance(value, ObjectStoragePath):
+        return value, conn_id
+    if conn_id and value.conn_id and conn_id != value.conn_id:
+        raise InvalidInputError(
+            f"{name} has the connection {value.conn_id!r}, but {name}_conn_id is {conn_id!r}. Leave one out."
+        )
+    return str(value), conn_id or value.conn_id
+
+
+def check(destination: object) -> None:
     """Check a destination before anything is known of the package.
 
     :raises InvalidInputError: if it names no object, or asks for something that cannot be filled in.
     """
-    if not destination or destination.endswith("/") or "{{" in destination or "{%" in destination:
-        raise InvalidInputError(
-            f"destination {destination!r} does not name an object. Give a URL that ends in a file name, such as"
-            " s3://releases/shop/2.5.4.mda."
-        )
+    if not destination or not isinstance(destination, str) or "{{" in destination or "{%" in destination:
+        raise _no_object(destination)
+    locate(destination)
     try:
         fields = [(field, form, how) for _, field, form, how in string.Formatter().parse(destination)]
     except ValueError:
@@ -33,12 +49,47 @@ def check(destination: str) -> None:
             )
 
 
+def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
+    """Return the path of an object.
+
+    :raises InvalidInputError: if a file system could read another path in the URL than is written there.
+    """
+    scheme, _, rest = url.rpartition("://")
+    is_local = scheme in ("", "file", "local")
+    # The bucket; what stands before an @ is the id of a connection.
+    first, *parts = rest.partition("/")[0].rpartition("@")[2], *rest.partition("/")[2].split("/")
+    if is_local and not rest.startswith("/"):
+        raise InvalidInputError(
+            f"destination {url!r} is relative, so it would depend on the worker's directory. Give a URL such as"
+            " s3://releases/shop/2.5.4.mda, or an absolute path."
+        )
+    if not parts[-1]:
+        raise _no_object(url)
+    odd = [part for part in parts if part in ("", ".", "..")]
+    if odd or (not is_local and (not first or any(mark in url for mark in "?#"))):
+        raise InvalidInputError(
+            f"destination {url!r} cannot be used: file systems read '?', '#', and parts of a path that are empty,"
+            " '.' or '..' in ways of their own. Leave them out."
+        )
+    try:
+        path = ObjectStoragePath(url, conn_id=conn_id)
+        read = path.path.strip("/")
+    except (ImportError, ValueError) as error:
+        raise InvalidInputError(f"destination {url!r} cannot be used: {error}.") from None
+    names_host = not is_local and scheme not in _OBJECT_STORES
+    if read not in ("/".join([first, *parts]).strip("/"), "/".join(parts) if names_host else None):
+        raise InvalidInputError(
+            f"destination {url!r} cannot be used: its file system reads {read!r} in it. Give a URL such as"
+            " s3://releases/shop/2.5.4.mda."
+        )
+    return path
+
+
 def fill(destination: str, app_id: str, package: Package) -> str:
     """Return the destination with its fields filled in from a package.
 
     :raises InvalidInputError: if Mendix gives no value for a field.
     """
-    check(destination)
     values = {
         "app_id": app_id,
         "package_id": package.package_id,
@@ -68,6 +119,13 @@ def safe(value: str) -> str:
     becomes one ``-``, and each run of dots one dot. Dots and spaces at the start, and spaces at the end, go.
     """
     return re.sub(r"\.{2,}", ".", re.sub(r"[^\w.+=@,() -]+", "-", value)).lstrip(". ").rstrip(" ")
+
+
+def _no_object(destination: object) -> InvalidInputError:
+    return InvalidInputError(
+        f"destination {destination!r} does not name an object. Give a URL that ends in a file name, such as"
+        " s3://releases/shop/2.5.4.mda."
+    )
 
 
 def _unknown(destination: str, what: str) -> InvalidInputError:

@@ -36,13 +36,22 @@ class _Link(msgspec.Struct, frozen=True):
 class PackageFile:
     """One reading of the file of a package, from its first byte to its last.
 
+    :param expected_size: bytes according to Mendix; without a usable number, the end of a connection is the end.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds.
     :ivar size: bytes that the host announced, if it did.
     :ivar sha256_of_host: the SHA-256 of the whole file in hexadecimal, if the host sent one.
     :ivar digest: what has been read.
     """
 
-    def __init__(self, hook: MendixHook, app_id: str, package_id: str, *, outage_tolerance: float) -> None:
+    def __init__(
+        self,
+        hook: MendixHook,
+        app_id: str,
+        package_id: str,
+        *,
+        expected_size: float | None,
+        outage_tolerance: float,
+    ) -> None:
         self.size: int | None = None
         self.sha256_of_host: str | None = None
         self.digest = StreamDigest()
@@ -52,7 +61,12 @@ class PackageFile:
         self._stall_timeout = StallTimeout(current_clock(), outage_tolerance)
         self._link: _Link | None = None
         self._etag: str | None = None
-        self._sends_parts = True
+        self._expected_size = expected_size if isinstance(expected_size, int) else 0
+        self._kind = ""
+
+    def describe(self) -> str:
+        """Return what the host sent, for a message: it may be a login page instead of a package."""
+        return f"The file host sent {self.digest.size} bytes ({self._kind or 'no Content-Type'})."
 
     def read(self) -> Generator[bytes]:
         """Yield all bytes, once.
@@ -65,8 +79,9 @@ class PackageFile:
         :raises DownloadError: if the download makes no progress for too long.
         :raises MendixError: if Mendix gives no new link.
         """
+        part_refused = False
         while True:
-            can_resume = self.digest.size and self._etag and self._sends_parts
+            can_resume = self.digest.size and not part_refused
             part = Part(self.digest.size, self._etag) if can_resume and self._etag else None
             try:
                 with self._open(part) as download:
@@ -74,13 +89,14 @@ class PackageFile:
                     for chunk in self._new_chunks(download):
                         self._record(chunk)
                         yield chunk
+                self._check_end()
                 return
             except FileChangedError:
                 raise
             except MendixError as error:
-                if part and error.status in (206, 416):
-                    self._sends_parts = False
-                elif isinstance(error, DownloadError) and is_refusal(error.status):
+                # Once: the next break is worth asking for a part again.
+                part_refused = part is not None and error.status in (206, 416)
+                if not part_refused and isinstance(error, DownloadError) and is_refusal(error.status):
                     self._link = None
                 self._stall_timeout.retry_or_raise(error)
 
@@ -99,6 +115,19 @@ class PackageFile:
             raise FileChangedError(f"The file on the host had {self.size} bytes, and now has {head.size}.")
         self.size = self.size if head.size is None else head.size
         self.sha256_of_host = self.sha256_of_host or _sha256_of_host(head)
+        self._kind = self._kind or ", ".join(
+            f"{name.title()} {head.headers[name]}"
+            for name in ("content-type", "content-encoding")
+            if name in head.headers
+        )
+
+    def _check_end(self) -> None:
+        """Without an announced length, a connection that breaks looks like one that ends."""
+        if self.size is None and self.digest.size < self._expected_size:
+            raise DownloadError(
+                f"The connection ended after {self.digest.size} of {self._expected_size} bytes without saying that"
+                " this was all."
+            )
 
     def _new_chunks(self, download: Download) -> Iterator[bytes]:
         """Leave out what was read before, if it comes again."""

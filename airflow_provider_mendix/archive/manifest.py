@@ -9,6 +9,7 @@ import msgspec
 from airflow_provider_mendix.archive.verification import Verification
 
 SUFFIX = ".manifest.json"
+PENDING_SUFFIX = ".pending.json"
 MAX_SIZE = 1024 * 1024
 """Bytes; a longer file is no manifest of ours."""
 
@@ -53,8 +54,8 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True, rename={"try_number": "
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an object is.
 
-    :param complete: whether the object was seen under its name. The manifest is first written without that,
-        before the object is committed, because a task may be killed between any two steps.
+    :param complete: whether the object was seen under its name. Before the object is committed, the manifest is
+        written as pending, without that, because a task may be killed between any two steps.
     :param version: of the package, as Mendix writes it.
     :param revision: its fourth part.
     :param stored_at: ISO 8601.

@@ -61,10 +61,12 @@ def verify(
     size_of_mendix: float | None,
     sha256_of_host: str | None,
     deep: DeepCheck | None,
+    description: str,
 ) -> Verification:
     """Check all of a file.
 
     :param size_of_mendix: usable only if it is an ``int``.
+    :param description: what the file host sent, for the message if that is no zip.
     :raises DamagedFileError: if it is not right.
     """
     if size_of_host is not None and digest.size != size_of_host:
@@ -76,7 +78,7 @@ def verify(
     try:
         directory = read_directory(digest.head, deep.end if deep else digest.tail, digest.size)
     except NoZipError as reason:
-        raise _damaged(f"it is no whole zip: {reason}") from None
+        raise _damaged(f"it is no whole zip: {reason}", description) from None
     if deep:
         deep.compare(directory)
     return Verification(
@@ -89,5 +91,5 @@ def verify(
     )
 
 
-def _damaged(reason: str) -> DamagedFileError:
-    return DamagedFileError(f"The file is not right: {reason}. Nothing was stored.")
+def _damaged(reason: str, *more: str) -> DamagedFileError:
+    return DamagedFileError(" ".join([f"The file is not right: {reason}. Nothing was stored.", *more]))

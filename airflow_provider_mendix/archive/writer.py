@@ -1,7 +1,8 @@
 """Store the file of a package, once, whatever is there already and whatever dies on the way.
 
-The order of steps: a manifest that says ``"complete": false``, the object, the manifest with ``true``. So an
-object without a manifest is never ours, and one with an unfinished manifest can be compared with that.
+The order of steps: a pending manifest, the object, the manifest; then the pending one is removed. So an object
+with neither is never ours, and one with a pending manifest can be compared with that. No file is written twice:
+there are stores that forbid it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,26 @@ import pendulum
 
 from airflow_provider_mendix.archive.deep_check import DeepCheck
 from airflow_provider_mendix.archive.download import PackageFile
-from airflow_provider_mendix.archive.manifest import MAX_SIZE, SUFFIX, Commit, Manifest, TaskRun, read_manifest
+from airflow_provider_mendix.archive.manifest import (
+    MAX_SIZE,
+    PENDING_SUFFIX,
+    SUFFIX,
+    Commit,
+    Manifest,
+    TaskRun,
+    read_manifest,
+)
 from airflow_provider_mendix.archive.provenance import branch_of, find_commit, revision_of
-from airflow_provider_mendix.archive.stores.base import Stored
-from airflow_provider_mendix.archive.stores.selection import select_store
+from airflow_provider_mendix.archive.stores.base import Store, Stored
 from airflow_provider_mendix.archive.verification import Verification, verify, withhold_last_chunk
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import DamagedFileError, FileChangedError, MendixError, ObjectExistsError
+from airflow_provider_mendix.exceptions import (
+    DamagedArchiveError,
+    DamagedFileError,
+    FileChangedError,
+    MendixError,
+    ObjectExistsError,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -31,6 +45,10 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
 _MAX_STARTS = 3
+_FRAMING = (
+    "A server that is only like S3 may not know the checksums of new clients: set"
+    ' {"config_kwargs": {"request_checksum_calculation": "when_required"}} in the extra of the connection.'
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +56,20 @@ log = logging.getLogger(__name__)
 class ArchiveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which package to store where.
 
+    :param store: the one that the destination is in.
     :param replace: replace an object that is not known to be this package.
     :param deep: check every file in the zip too.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds.
-    :param fast_path: whether the object may be uploaded to S3 with `obstore`.
     """
 
     app_id: str
     package: Package
     destination: ObjectStoragePath
+    store: Store
     replace: bool
     deep: bool
     outage_tolerance: float
     task: TaskRun
-    fast_path: bool = True
 
 
 class ArchiveResult(msgspec.Struct, frozen=True):
@@ -95,12 +113,14 @@ class _Writer:
         self._hook = hook
         self._request = request
         self._package = request.package
-        self._store = select_store(request.destination, fast_path=request.fast_path)
+        self._store = request.store
         self._url = str(request.destination)
         self._path = request.destination.path
         self._manifest_path = request.destination.path + SUFFIX
+        self._pending_path = request.destination.path + PENDING_SUFFIX
 
     def run(self) -> ArchiveResult:
+        self._store.check(self._path)
         found, difference = self._find()
         if found:
             log.info("%s is already package %s; nothing to do.", self._url, found.package_id)
@@ -130,23 +150,35 @@ class _Writer:
         stored = self._store.find(self._path)
         if stored is None:
             return None, ""
-        content = self._read_manifest()
-        manifest = read_manifest(content) if content is not None else None
+        manifest, difference = self._read_manifest(self._manifest_path, stored)
+        if manifest and manifest.complete:
+            self._remove_pending()
+            return manifest, ""
+        pending, _ = self._read_manifest(self._pending_path, stored)
+        if pending is None:
+            return None, difference or "its manifest is not complete"
+        log.info("%s has a pending manifest, which a killed run left; reading the object back.", self._url)
+        digest = hashlib.sha256()
+        for chunk in self._store.read(self._path):
+            digest.update(chunk)
+        if digest.hexdigest() != pending.sha256:
+            return None, f"{difference}, and its content is not what its pending manifest says"
+        return self._complete(pending), ""
+
+    def _read_manifest(self, path: str, stored: Stored) -> tuple[Manifest | None, str]:
+        """Return a manifest if it describes this package and an object of that size, else why it does not."""
+        found = self._store.find(path)
+        if found is None:
+            return None, "there is no manifest beside it"
+        content = b"".join(self._store.read(path)) if found.size <= MAX_SIZE else b""
+        manifest = read_manifest(content)
         if manifest is None:
-            return None, "there is no manifest beside it" if content is None else "its manifest cannot be read"
+            return None, "its manifest cannot be read"
         if (manifest.app_id, manifest.package_id) != (self._request.app_id, self._package.package_id):
             return None, f"its manifest says that it is package {manifest.package_id} of app {manifest.app_id}"
         if manifest.size != stored.size:
             return None, f"it has {stored.size} bytes, but its manifest says {manifest.size}"
-        if manifest.complete:
-            return manifest, ""
-        log.info("%s has a manifest that a killed run left unfinished; reading the object back.", self._url)
-        digest = hashlib.sha256()
-        for chunk in self._store.read(self._path):
-            digest.update(chunk)
-        if digest.hexdigest() != manifest.sha256:
-            return None, "its content is not what its unfinished manifest says"
-        return self._complete(manifest), ""
+        return manifest, ""
 
     def _store_file(self) -> Manifest:
         commit, mendix_version = find_commit(self._hook, self._request.app_id, self._package)
@@ -160,11 +192,15 @@ class _Writer:
     def _stream(self, commit: Commit | None, mendix_version: str | None) -> Manifest:
         request = self._request
         file = PackageFile(
-            self._hook, request.app_id, self._package.package_id, outage_tolerance=request.outage_tolerance
+            self._hook,
+            request.app_id,
+            self._package.package_id,
+            expected_size=self._package.size,
+            outage_tolerance=request.outage_tolerance,
         )
         deep = DeepCheck() if request.deep else None
         chunks = deep.passing(file.read()) if deep else file.read()
-        before, earlier = self._store.find(self._path), self._read_manifest()
+        before = self._store.find(self._path)
         written: list[Manifest] = []
 
         def check_and_describe() -> None:
@@ -174,17 +210,20 @@ class _Writer:
                 size_of_mendix=self._package.size,
                 sha256_of_host=file.sha256_of_host,
                 deep=deep,
+                description=file.describe(),
             )
             written.append(self._describe(file, verification, commit, mendix_version))
-            self._store.put(self._manifest_path, written[0].to_json())
+            self._put_pending(written[0])
 
         log.info("Streaming package %s of app %s to %s.", self._package.package_id, request.app_id, self._url)
         try:
             with closing(withhold_last_chunk(chunks, check_and_describe)) as stream:
                 self._store.commit(self._path, stream)
         except BaseException:
-            if written:
-                self._restore_manifest(before, earlier)
+            # What was committed without an answer can still be completed by the pending manifest.
+            with suppress(Exception):
+                if written and self._store.find(self._path) == before:
+                    self._remove_pending()
             raise
         stored = self._complete(written[0])
         log.info("Stored %s bytes, SHA-256 %s, as %s.", stored.size, stored.sha256, self._url)
@@ -219,29 +258,45 @@ class _Writer:
                 f"The store took {manifest.size} bytes as {self._url}, but shows"
                 f" {stored.size if stored else 'no'} bytes there."
             )
-        for path in (self._path, self._manifest_path):
+        for path in (self._path, self._manifest_path, self._pending_path):
             try:
                 self._store.sweep(path)
             except OSError as error:
                 log.warning("What killed runs may have left of %s could not be removed (%s).", path, error)
         completed = manifest.completed()
-        self._store.put(self._manifest_path, completed.to_json())
+        self._put(self._manifest_path, completed)
+        self._remove_pending()
         return completed
 
-    def _restore_manifest(self, before: Stored | None, earlier: bytes | None) -> None:
-        """If nothing was committed, let the manifest be what it was."""
+    def _put(self, path: str, manifest: Manifest) -> None:
+        """Write a manifest, and read it back: there are servers that store what carries the bytes too."""
+        content = manifest.to_json()
+        self._store.put(path, content)
         try:
-            if self._store.find(self._path) != before:
-                return
-            if earlier is None:
-                self._store.remove(self._manifest_path)
-            else:
-                self._store.put(self._manifest_path, earlier)
-        except OSError as error:
-            log.warning("The unfinished manifest of %s is left (%s).", self._url, error)
+            stored = b"".join(self._store.read(path))
+        except DamagedArchiveError as error:
+            raise error.with_hint(_FRAMING) from None
+        if stored != content:
+            raise DamagedArchiveError(
+                f"The store does not hold {path} as it was written: {len(stored)} bytes instead of {len(content)}."
+                f" {_FRAMING}"
+            )
 
-    def _read_manifest(self) -> bytes | None:
-        found = self._store.find(self._manifest_path)
-        if found is None:
-            return None
-        return b"".join(self._store.read(self._manifest_path)) if found.size <= MAX_SIZE else b"?"
+    def _put_pending(self, manifest: Manifest) -> None:
+        try:
+            self._put(self._pending_path, manifest)
+        except MendixError:
+            raise
+        except Exception as error:
+            # A store that forbids overwriting keeps that of a killed run, which serves as well.
+            kept, _ = self._read_manifest(self._pending_path, Stored(manifest.size, ""))
+            if kept is None or kept.sha256 != manifest.sha256:
+                raise
+            log.info("Keeping the pending manifest of %s (%s).", self._url, error)
+
+    def _remove_pending(self) -> None:
+        try:
+            if self._store.find(self._pending_path):
+                self._store.remove(self._pending_path)
+        except Exception as error:  # noqa: BLE001 - there are stores that forbid it
+            log.warning("%s%s is left (%s); it is not needed.", self._url, PENDING_SUFFIX, error)

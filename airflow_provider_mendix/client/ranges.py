@@ -72,8 +72,9 @@ def read_head(host: str | None, response: Response, part: Part | None = None) ->
         if fits and etag in ("", part.etag):
             return FileHead(first=first, size=size, etag=part.etag, headers=response.headers)
         raise DownloadError(f"The file host {host} sent another part than the requested one.", status=206)
+    hint = " The link may have expired." if is_refusal(response.status) else ""
     raise DownloadError(
-        f"The file host {host} answered HTTP {response.status}. The link may have expired.",
+        f"The file host {host} answered HTTP {response.status}.{hint}",
         status=response.status,
         retry_after=response.retry_after,
     )

@@ -10,14 +10,18 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, PackageNotFoundError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
 
 __all__ = ["MendixToObjectStorageOperator"]
 
@@ -41,9 +45,10 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
 
     :param app_id: subdomain of the app.
     :param package_id: id of the package.
-    :param destination: URL of the object, such as ``s3://releases/shop/2.5.4.mda``: anything that Airflow's
-        ``ObjectStoragePath`` takes. Besides Jinja, ``{app_id}``, ``{package_id}``, ``{version}`` (three parts),
-        ``{revision}``, ``{branch}`` and ``{name}`` are filled in from the package, made safe for a path.
+    :param destination: URL of the object, such as ``s3://releases/shop/2.5.4.mda``, or an ``ObjectStoragePath``,
+        whose connection is used then; local paths must be absolute. Besides Jinja, ``{app_id}``,
+        ``{package_id}``, ``{version}`` (three parts), ``{revision}``, ``{branch}`` and ``{name}`` are filled in
+        from the package, made safe for a path.
     :param destination_conn_id: id of the connection for that storage; none for local files.
     :param if_object_exists: what to do if there is an object that is not known to be this package: ``fail``,
         ``skip`` the task, or ``replace`` it.
@@ -54,8 +59,8 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     :param fast_path: upload to S3 with `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
         supports all that the connection says.
     :param mendix_conn_id: id of the Airflow connection to Mendix.
-    :raises AirflowFailException: if a value is wrong (before any byte moves), the key is refused, another object
-        is there, or the file cannot be checked as requested.
+    :raises AirflowFailException: if a value is wrong (before any byte moves), the key is refused, there is no such
+        package, another object is there, or the file cannot be checked as requested.
     :raises AirflowSkipException: if another object is there, and ``if_object_exists`` is ``skip``.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` or has no file.
     :raises DownloadError: if the file does not arrive whole and right.
@@ -74,31 +79,31 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        package_id: str,
-        destination: str,
-        destination_conn_id: str | None = None,
-        if_object_exists: IfObjectExists = "fail",
-        verify: Verify = "structure",
+        app_id: Text,
+        package_id: Text,
+        destination: ObjectStoragePath | Text,
+        destination_conn_id: Text | None = None,
+        if_object_exists: IfObjectExists | Text = "fail",
+        verify: Verify | Text = "structure",
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
         fast_path: bool = True,
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.package_id = package_id
-        self.destination = destination
-        self.destination_conn_id = destination_conn_id
-        self.if_object_exists = if_object_exists
-        self.verify = verify
+        self.app_id: Any = app_id
+        self.package_id: Any = package_id
+        self.destination: Any = destination
+        self.destination_conn_id: Any = destination_conn_id
+        self.if_object_exists: Any = if_object_exists
+        self.verify: Any = verify
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
         self.fast_path = boolean("fast_path", fast_path)
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""
-        with fail_without_retry(self):
+        with fail_without_retry(self, PackageNotFoundError):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:
@@ -108,28 +113,30 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
 
     def _archive(self, context: Context) -> dict[str, Any]:
         # Only a running task needs these modules; parsing a DAG file does not.
-        from airflow_provider_mendix.archive import destination
+        from airflow_provider_mendix.archive import destination as location
         from airflow_provider_mendix.archive.manifest import TaskRun
+        from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
 
         self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))
-        destination.check(self.destination)
+        destination, conn_id = location.url_of("destination", self.destination, self.destination_conn_id)
+        location.check(destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
+        store = select_store(location.locate(destination, conn_id), fast_path=self.fast_path)
         hook = MendixHook(self.mendix_conn_id)
         package = hook.get_package(app_id, package_id)
         require_succeeded(app_id, package)
-        url = destination.fill(self.destination, app_id, package)
         request = ArchiveRequest(
             app_id=app_id,
             package=package,
-            destination=ObjectStoragePath(url, conn_id=self.destination_conn_id),
+            destination=location.locate(location.fill(destination, app_id, package), conn_id),
+            store=store,
             replace=self.if_object_exists == "replace",
             deep=self.verify == "deep",
             outage_tolerance=self.outage_tolerance,
             task=TaskRun.of(context["ti"]),
-            fast_path=self.fast_path,
         )
         return archive(hook, request).summary()
 

@@ -18,10 +18,13 @@ from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.archive.archived_object import ArchivedObject
+    from airflow_provider_mendix.operators.signatures import Text, WaitingArguments
 
 __all__ = ["ObjectStorageToMendixOperator"]
 
@@ -50,7 +53,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     :param app_id: subdomain of the app to upload to; it may be another one than the package is from.
     :param source: URL of the archived object, such as the ``url`` that :class:`.MendixToObjectStorageOperator`
-        returns.
+        returns, or an ``ObjectStoragePath``, whose connection is used then.
     :param source_conn_id: id of the connection for that storage; none for local files.
     :param name: name of the package in Mendix. Default: the name in the manifest, else the object's.
     :param require_manifest: refuse an object without a complete manifest. Without one, an object is only checked
@@ -74,18 +77,18 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        source: str,
-        source_conn_id: str | None = None,
-        name: str | None = None,
+        app_id: Text,
+        source: ObjectStoragePath | Text,
+        source_conn_id: Text | None = None,
+        name: Text | None = None,
         require_manifest: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.source = source
-        self.source_conn_id = source_conn_id
-        self.name = name
+        self.app_id: Any = app_id
+        self.source: Any = source
+        self.source_conn_id: Any = source_conn_id
+        self.name: Any = name
         self.require_manifest = boolean("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
@@ -124,14 +127,15 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     def _find_archived(self, app_id: str) -> ArchivedObject:
         from airflow_provider_mendix.archive.archived_object import find_archived
+        from airflow_provider_mendix.archive.destination import url_of
 
-        source = self.source
+        source, conn_id = url_of("source", self.source, self.source_conn_id)
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
             raise InvalidInputError(
                 f"source {source!r} does not name an object. Give the URL of an archived package, such as"
                 " s3://releases/shop/2.5.4.mda."
             )
-        path = ObjectStoragePath(source, conn_id=self.source_conn_id)
+        path = ObjectStoragePath(source, conn_id=conn_id)
         found = find_archived(path, require_manifest=self.require_manifest)
         if found.size > MAX_SIZE:
             raise InvalidInputError(
@@ -185,10 +189,11 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
         The packages are listed in any case: a refused key or a wrong app shows here, and not after a gigabyte.
         """
+        from airflow_provider_mendix.builds.marker import is_retry as is_retry_of
         from airflow_provider_mendix.builds.started_before import Order, find_started_before
 
-        task: Any = context["ti"]
-        is_retry = task.try_number > 1
+        # An upload has no marker: after a Clear of the same DAG run, its package is found too.
+        is_retry = is_retry_of(context["ti"], self.retries, on_clear="reattach")
         not_before = _began_at(context) - MAX_CLOCK_SKEW
 
         def pick_own(packages: list[Package]) -> list[Package]:

@@ -57,6 +57,10 @@ class Place:
     def manifest_path(self) -> ObjectStoragePath:
         return self.path.parent / f"{self.path.name}.manifest.json"
 
+    @property
+    def pending_path(self) -> ObjectStoragePath:
+        return self.path.parent / f"{self.path.name}.pending.json"
+
     def objects(self) -> list[str]:
         """The names of everything at and beside the object."""
         folder = self.path.parent

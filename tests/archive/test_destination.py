@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.archive.destination import FIELDS, fill, safe
+from airflow_provider_mendix.archive.destination import FIELDS, fill, locate, safe
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 from .conftest import transfer
@@ -100,13 +100,114 @@ def test_what_cannot_be_filled_in_is_refused_before_any_request(destination, pac
     assert not platform.journal
 
 
-@pytest.mark.parametrize("destination", ["", "s3://releases/", "{{ archive }}/x.mda", "/x/{% if y %}.mda"])
+@pytest.mark.parametrize(
+    "destination",
+    ["", None, 7, "s3://releases/", "s3://releases", "/releases/", "{{ archive }}/x.mda", "/x/{% if y %}.mda"],
+)
 def test_a_destination_that_names_no_object_is_refused_before_any_request(
     destination, package_id, local, platform, context
 ):
     with pytest.raises(AirflowFailException, match="does not name an object"):
         transfer(package_id, local(), destination=destination).execute(context)
     assert not platform.journal
+
+
+@pytest.mark.parametrize(
+    ("destination", "reason"),
+    [
+        ("s3://releases/x.mda?versionId=null", "ways of their own"),
+        ("s3://releases/x.mda?", "ways of their own"),
+        ("s3://releases/x.mda#1", "ways of their own"),
+        ("s3://releases/{version}.mda#", "ways of their own"),
+        ("gs://releases/x.mda#1700000000", "ways of their own"),
+        ("abfs://releases/x.mda?versionid=1", "ways of their own"),
+        ("s3://releases//x.mda", "ways of their own"),
+        ("s3://releases/shop/../x.mda", "ways of their own"),
+        ("s3://releases/./x.mda", "ways of their own"),
+        ("s3://releases/..", "ways of their own"),
+        ("/releases/../x.mda", "ways of their own"),
+        ("/releases//x.mda", "ways of their own"),
+        ("file:///releases/./x.mda", "ways of their own"),
+        ("s3:///x.mda", "ways of their own"),
+        ("abfs://releases@account.dfs.core.windows.net/x.mda", "cannot be used"),
+        ("x.mda", "is relative"),
+        ("shop/x.mda", "is relative"),
+        ("./x.mda", "is relative"),
+        ("~/x.mda", "is relative"),
+        ("file://shop/x.mda", "is relative"),
+        ("file:shop/x.mda", "is relative"),
+    ],
+)
+def test_a_path_that_is_read_in_several_ways_is_refused_before_any_request(
+    destination, reason, package_id, local, platform, context
+):
+    with pytest.raises(AirflowFailException, match=reason):
+        transfer(package_id, local(), destination=destination).execute(context)
+    assert not platform.journal
+
+
+@pytest.mark.parametrize("url", ["/x.mda", "file:///a/b c.mda", "s3://conn@b/k.mda", "/a@b/x?y#z"])
+def test_a_path_that_is_read_as_it_is_written(url):
+    assert str(locate(url)).endswith(url.rpartition("/")[2])
+
+
+class TestPath:
+    """An ``ObjectStoragePath`` in place of a URL."""
+
+    def test_it_is_taken_with_its_connection(self, package_id, place, platform, context):
+        path = ObjectStoragePath(place.url, conn_id=place.conn_id)
+        result = transfer(package_id, place, destination=path, destination_conn_id=None).execute(context)
+        assert place.is_archived(platform, package_id)
+        assert result["stored"] is True
+
+    def test_it_may_be_made_of_parts_and_hold_fields(self, package_id, local, platform, context):
+        place = local()
+        path = ObjectStoragePath(place.url).parent / "{version}.mda"
+        transfer(package_id, place, destination=path).execute(context)
+        assert place.is_archived(platform, package_id)
+
+    def test_the_same_connection_may_be_given_twice(self, package_id, place, platform, context):
+        path = ObjectStoragePath(place.url, conn_id=place.conn_id)
+        transfer(package_id, place, destination=path).execute(context)
+        assert place.is_archived(platform, package_id)
+
+    def test_another_connection_is_refused(self, package_id, s3, platform, context):
+        path = ObjectStoragePath(s3().url, conn_id="s3")
+        with pytest.raises(
+            AirflowFailException, match="has the connection 's3', but destination_conn_id is 'other'"
+        ):
+            transfer(package_id, s3(), destination=path, destination_conn_id="other").execute(context)
+        assert not platform.journal
+
+
+class TestFoundBeforeTheDownload:
+    def refused(self, package_id, place, host, context, match, **changes):
+        with pytest.raises(AirflowFailException, match=match):
+            transfer(package_id, place, **changes).execute(context)
+        assert host.requests == []
+
+    def test_a_directory_of_that_name(self, package_id, local, host, context):
+        local().path.mkdir(parents=True)
+        self.refused(package_id, local(), host, context, "is a directory")
+
+    @pytest.mark.parametrize("below", ["x.mda", "a/b/x.mda"])
+    def test_a_file_in_place_of_a_directory(self, below, package_id, local, host, tmp_path, context):
+        (tmp_path / "file").write_bytes(b"")
+        url = f"file://{tmp_path}/file/{below}"
+        self.refused(package_id, local(), host, context, "is not a directory", destination=url)
+
+    @pytest.mark.parametrize("length", [203, 255, 256, 1000])
+    def test_a_name_that_is_too_long(self, length, package_id, local, host, tmp_path, context):
+        url = f"file://{tmp_path}/{'x' * length}"
+        self.refused(package_id, local(), host, context, "too long", destination=url)
+
+    def test_the_longest_name(self, package_id, local, platform, tmp_path, context):
+        transfer(package_id, local(), destination=f"file://{tmp_path}/{'x' * 202}").execute(context)
+        assert (tmp_path / ("x" * 202)).read_bytes() == platform.packages.content(package_id)
+
+    def test_a_key_that_is_too_long(self, package_id, s3, host, context):
+        url = f"s3://releases/{'x' * 1011}"
+        self.refused(package_id, s3(), host, context, "too long by 1 bytes", destination=url)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.exceptions import DownloadError, FileChangedError
+from airflow_provider_mendix.exceptions import DamagedFileError, DownloadError, FileChangedError
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.package_file import mda
 from airflow_provider_mendix.simulator.wire import Reply
@@ -118,6 +121,99 @@ def test_a_file_that_has_become_longer_has_changed(package_id, local, platform, 
     transfer(package_id, local()).execute(context)
     assert local().is_archived(platform, package_id)
     assert len(host.requests) == 3
+
+
+class OldHost:
+    """A file host that speaks HTTP/1.0 and announces no length: the end of a file is that of the connection.
+
+    :ivar cuts: after how many bytes its next answers end.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.cuts: list[int] = []
+        self.ranges: list[str | None] = []
+        self.gives_parts = True
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = self.headers.get("Range")
+                host.ranges.append(asked)
+                first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and host.gives_parts else 0
+                self.send_response(206 if first else 200)
+                self.send_header("ETag", '"1"')
+                if first:
+                    self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+                self.end_headers()
+                self.wfile.write(content[first:][: host.cuts.pop(0) if host.cuts else None])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def old_host(package_id, platform):
+    host = OldHost(platform.packages.content(package_id))
+    platform.cloud.files_url = host.url
+    threading.Thread(target=host.server.serve_forever, args=(0.05,), daemon=True).start()
+    yield host
+    host.server.shutdown()
+    host.server.server_close()
+
+
+class TestWithoutLength:
+    """HTTP/1.0, or TLS that ends without saying so: a line that breaks looks like the end of the file."""
+
+    @pytest.mark.parametrize("at", [1, SIZE // 2, SIZE - 1])
+    def test_an_early_end_is_a_broken_line(self, at, package_id, local, platform, old_host, context):
+        old_host.cuts = [at]
+        transfer(package_id, local()).execute(context)
+        assert local().is_archived(platform, package_id)
+        assert old_host.ranges == [None, rest_from(at)]
+
+    @pytest.mark.parametrize("gives_parts", [True, False])
+    def test_several_in_a_row(self, gives_parts, package_id, local, platform, old_host, context):
+        old_host.gives_parts = gives_parts
+        old_host.cuts = [SIZE // 4, SIZE // 2, 10, SIZE // 3]
+        transfer(package_id, local()).execute(context)
+        assert local().is_archived(platform, package_id)
+
+    def test_a_whole_file_is_taken(self, package_id, local, platform, old_host, context):
+        transfer(package_id, local()).execute(context)
+        assert local().is_archived(platform, package_id)
+        assert local().manifest()["verification"]["size_of_host"] is False
+        assert old_host.ranges == [None]
+
+    def test_where_mendix_gives_no_size_the_end_is_the_end(self, package_id, local, platform, old_host, context):
+        platform.faults.add("float_size", times=None)
+        old_host.cuts = [SIZE // 2]
+        with pytest.raises(DamagedFileError, match="no whole zip"):
+            transfer(package_id, local()).execute(context)
+        assert len(old_host.ranges) == 1
+
+
+@pytest.mark.parametrize(
+    "odd", [says(416, Content_Range=f"bytes */{SIZE}"), with_headers(Content_Range=None), with_headers(ETag='"x"')]
+)
+def test_one_odd_part_does_not_end_all_parts(odd, package_id, local, platform, host, context):
+    host.then(cut(1000), odd, cut(SIZE // 2), cut(0))
+    transfer(package_id, local()).execute(context)
+    assert local().is_archived(platform, package_id)
+    rest = rest_from(SIZE // 2)
+    assert host.ranges == [None, rest_from(1000), None, rest, rest]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"), [(403, True), (404, True), (204, False), (500, False), (503, False)]
+)
+def test_only_a_refused_link_may_have_expired(status, is_told, package_id, local, host, context):
+    host.always(says(status))
+    with pytest.raises(DownloadError, match=f"HTTP {status}") as raised:
+        transfer(package_id, local(), outage_tolerance=0).execute(context)
+    assert ("may have expired" in str(raised.value)) is is_told
 
 
 class TestLink:

@@ -124,3 +124,23 @@ def test_a_directory_that_differs_from_the_files_is_found_by_deep_verification(
     with pytest.raises(DamagedFileError, match="its directory describes"):
         transfer(package_id, place, verify="deep").execute(context)
     assert place.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "described"),
+    [
+        (
+            b"<!doctype html><title>Sign in</title>",
+            {"Content_Type": "text/html"},
+            r"37 bytes \(Content-Type text/html\)",
+        ),
+        (b"", {"Content_Type": "application/zip"}, r"0 bytes \(Content-Type application/zip\)"),
+        (b"\x1f\x8b", {"Content_Type": None, "Content_Encoding": "gzip"}, r"2 bytes \(Content-Encoding gzip\)"),
+        (b"PK", {"Content_Type": None}, r"2 bytes \(no Content-Type\)"),
+    ],
+)
+def test_what_is_no_zip_is_described(body, headers, described, package_id, local, platform, host, context):
+    platform.faults.add("float_size", times=None)
+    host.always(both(with_body(lambda _: body), with_headers(**headers)))
+    with pytest.raises(DamagedFileError, match=f"no whole zip: .* The file host sent {described}"):
+        transfer(package_id, local()).execute(context)

@@ -6,12 +6,9 @@ import json
 import tracemalloc
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.exceptions import (
-    DownloadError,
-    PackageNotFoundError,
-    PackageNotReadyError,
-)
+from airflow_provider_mendix.exceptions import DownloadError, PackageNotReadyError
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED
 from airflow_provider_mendix.simulator.wire import json_reply
 
@@ -184,6 +181,6 @@ def test_a_package_without_a_link_is_refused(package_id, platform, place, contex
     assert place.is_empty()
 
 
-def test_a_package_that_is_not_there_is_refused(server, place, context):
-    with pytest.raises(PackageNotFoundError):
+def test_a_package_that_is_not_there_is_refused_for_good(server, place, context):
+    with pytest.raises(AirflowFailException, match="PackageNotFoundError"):
         transfer("0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b", place).execute(context)

@@ -24,8 +24,10 @@ def archived(package_id, place, host, context):
     return result
 
 
-def pending(place) -> dict:
-    return {**place.manifest(), "complete": False}
+def make_pending(place) -> None:
+    """Leave what a run leaves that is killed between the commit of the object and its manifest."""
+    place.pending_path.write_bytes(json.dumps({**place.manifest(), "complete": False}).encode())
+    place.manifest_path.unlink()
 
 
 def test_the_same_object_is_left_alone(archived, package_id, place, host, context, caplog):
@@ -97,8 +99,8 @@ class TestAnotherObject:
             transfer(package_id, place).execute(context)
 
     @pytest.mark.parametrize("manifest", [b"", b"{", b"\xff", b"null", b"[" * 100_000, b" " * 2_000_000])
-    def test_a_manifest_that_does_not_parse_says_nothing(self, manifest, package_id, place, context):
-        place.put(mda(package_id, SIZE), manifest=manifest)
+    def test_a_manifest_that_does_not_parse_says_nothing(self, manifest, package_id, platform, place, context):
+        place.put(platform.packages.content(package_id), manifest=manifest)
         with pytest.raises(AirflowFailException, match="manifest"):
             transfer(package_id, place).execute(context)
 
@@ -109,14 +111,15 @@ class TestAnotherObject:
         assert host.requests == []
 
 
-class TestUnfinishedManifest:
-    def test_the_object_is_read_back_and_the_manifest_finished(
+class TestPendingManifest:
+    def test_the_object_is_read_back_and_gets_its_manifest(
         self, archived, package_id, place, platform, host, context
     ):
         complete = place.manifest()
-        place.put_manifest(pending(place))
+        make_pending(place)
         assert transfer(package_id, place).execute(context) == {**archived, "stored": False}
         assert place.manifest() == complete
+        assert place.is_archived(platform, package_id)
         assert host.requests == []
 
     @pytest.mark.parametrize("if_object_exists", ["fail", "skip", "replace"])
@@ -124,7 +127,8 @@ class TestUnfinishedManifest:
         self, if_object_exists, archived, package_id, place, platform, context
     ):
         other = mda("another-package", SIZE)
-        place.put(other, manifest=pending(place))
+        make_pending(place)
+        place.put(other)
         operator = transfer(package_id, place, if_object_exists=if_object_exists)
         if if_object_exists == "replace":
             operator.execute(context)
@@ -134,18 +138,27 @@ class TestUnfinishedManifest:
             operator.execute(context)
         assert place.content() == other
 
-    def test_without_an_object_the_file_is_brought(self, archived, package_id, place, platform, context):
-        manifest = pending(place)
+    def test_without_an_object_the_file_is_stored(self, archived, package_id, place, platform, context):
+        make_pending(place)
         place.path.unlink()
-        place.put_manifest(manifest)
         assert transfer(package_id, place).execute(context)["stored"] is True
         assert place.is_archived(platform, package_id)
 
     def test_of_another_package_it_is_another_object(self, archived, place, platform, context):
-        place.put_manifest(pending(place))
+        make_pending(place)
         other = platform.packages.add("shop", version="2.5.5", revision="aaaa1111")
-        with pytest.raises(AirflowFailException, match="its manifest says that it is package"):
+        with pytest.raises(AirflowFailException, match="there is no manifest beside it"):
             transfer(other, place).execute(context)
+
+    def test_it_is_removed_if_the_manifest_is_there(self, archived, package_id, place, platform, context):
+        place.pending_path.write_bytes(b"left by a killed run")
+        assert transfer(package_id, place).execute(context) == {**archived, "stored": False}
+        assert place.is_archived(platform, package_id)
+
+    def test_a_manifest_that_is_not_complete_says_nothing(self, archived, package_id, place, context):
+        place.put_manifest({**place.manifest(), "complete": False})
+        with pytest.raises(AirflowFailException, match="its manifest is not complete"):
+            transfer(package_id, place).execute(context)
 
 
 @pytest.mark.parametrize(("name", "value"), [("if_object_exists", "overwrite"), ("verify", "none")])

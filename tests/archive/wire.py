@@ -41,15 +41,18 @@ class Wire:
     """Forwards calls to a server on loopback. Use it as a context manager.
 
     :ivar calls: the names of all calls, in order.
+    :ivar paths: the paths of all calls, in order.
     :ivar before: called with the name and the number of each call, from 1; what it returns is done to the call:
         ``refuse`` it, ``lose`` its answer once it is carried out, ``cut`` the connection in the middle of it, or
-        ``fail`` as a server in trouble does, ``flip`` a bit of what it sends, or ``break`` its answer off; or a
+        ``fail`` as a server in trouble does, ``flip`` a bit of what it sends,
+        ``frame`` it in chunks, or ``break`` its answer off; or a
         status and an error code to answer with.
     :ivar watch: called with the name, the headers and the body of each call.
     """
 
     def __init__(self, target: int, certificate: LeafCert | None = None) -> None:
         self.calls: list[str] = []
+        self.paths: list[str] = []
         self.watch: Callable[[str, Any, bytes], None] = lambda name, headers, body: None
         self.before: Callable[[str, int], str | tuple[int, str] | None] = lambda name, number: None
         self._lock = threading.Lock()
@@ -63,6 +66,7 @@ class Wire:
                 name = operation(self.command, self.path)
                 with wire._lock:
                     wire.calls.append(name)
+                    wire.paths.append(urlsplit(self.path).path)
                     number = len(wire.calls)
                 fate = wire.before(name, number)
                 length = int(self.headers.get("Content-Length", 0))
@@ -82,6 +86,9 @@ class Wire:
                         b"<Error><Code>%s</Code></Error>" % code.encode(),
                     )
                     return
+                if fate == "frame":
+                    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+                    self.headers.replace_header("Content-Length", str(len(body)))
                 if fate == "refuse":
                     self.answer(403, {"Content-Type": "application/xml"}, REFUSED)
                     return
@@ -163,6 +170,7 @@ class Wire:
     def forget(self) -> None:
         """Count anew, and let everything pass."""
         self.calls.clear()
+        self.paths.clear()
         self.before = lambda name, number: None
 
     def at(self, number: int, fate: str) -> None:

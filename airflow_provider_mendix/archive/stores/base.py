@@ -8,6 +8,8 @@ from typing import Protocol
 import msgspec
 
 CHUNK = 1024 * 1024
+LONGEST_SUFFIX = ".manifest.json"
+"""The longest that is put behind an object's name for a file beside it."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -26,6 +28,12 @@ class Store(Protocol):
 
     A store raises ``OSError`` when it fails, or another error of its library.
     """
+
+    def check(self, path: str) -> None:
+        """Check that an object and its manifest can be stored under a path, as far as that can be known before.
+
+        :raises InvalidInputError: if they cannot.
+        """
 
     def find(self, path: str) -> Stored | None:
         """Return the object of this path, if there is one."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_mendix.archive.stores.base import CHUNK, Stored
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 _BLOCK = 16 * CHUNK
 
@@ -16,6 +17,10 @@ class FsspecStore:
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
+
+    def check(self, path: str) -> None:
+        if self._fs.isdir(path):
+            raise InvalidInputError(f"There cannot be a file {path}: it is a directory. Give another destination.")
 
     def find(self, path: str) -> Stored | None:
         self._fs.invalidate_cache()

@@ -9,13 +9,28 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from airflow_provider_mendix.archive.stores.base import CHUNK, Stored
+from airflow_provider_mendix.archive.stores.base import CHUNK, LONGEST_SUFFIX, Stored
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 log = logging.getLogger(__name__)
 
 
 class LocalStore:
     """Files; an unfinished one is beside its final name, because a rename is atomic only within a file system."""
+
+    def check(self, path: str) -> None:
+        final = Path(path)
+        folder = next(parent for parent in final.parents if os.path.exists(parent))
+        if not os.path.isdir(folder) or os.path.isdir(final):
+            in_the_way = f"{final} is a directory" if os.path.isdir(final) else f"{folder} is not a directory"
+            raise InvalidInputError(f"There cannot be a file {final}: {in_the_way}. Give another destination.")
+        names = [*final.parts, self._unfinished(final, LONGEST_SUFFIX).name]
+        too_much = max(len(os.fsencode(name)) for name in names) - os.pathconf(folder, "PC_NAME_MAX")
+        if too_much > 0:
+            raise InvalidInputError(
+                f"A name in {final} is too long by {too_much} bytes: the manifest, and both files while they are"
+                " written, have longer names than the object. Give a shorter destination."
+            )
 
     def find(self, path: str) -> Stored | None:
         try:
@@ -35,7 +50,7 @@ class LocalStore:
     def commit(self, path: str, chunks: Iterable[bytes]) -> None:
         final = Path(path)
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.part")
+        temporary = self._unfinished(final)
         try:
             with temporary.open("xb") as file:
                 for chunk in chunks:
@@ -56,6 +71,9 @@ class LocalStore:
 
     def remove(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
+
+    def _unfinished(self, final: Path, suffix: str = "") -> Path:
+        return Path(f"{final.parent}/.{final.name}{suffix}.{uuid.uuid4().hex}.part")
 
     def sweep(self, path: str) -> None:
         final = Path(path)

@@ -9,13 +9,15 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.archive.stores.background_upload import BackgroundUpload, ChunkStream
-from airflow_provider_mendix.archive.stores.base import CHUNK, Stored
+from airflow_provider_mendix.archive.stores.base import CHUNK, LONGEST_SUFFIX, Stored
 from airflow_provider_mendix.archive.stores.fast_s3 import UnsupportedSettingError, open_fast_path
+from airflow_provider_mendix.exceptions import DamagedArchiveError, InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 _MAX_READ_ATTEMPTS = 3
+_MAX_KEY = 1024
 _ERRNO = {403: errno.EACCES, 404: errno.ENOENT}
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,15 @@ class S3Store:
         self._hook = hook
         self._client: Any = hook.conn
         self._fast_path = fast_path
+
+    def check(self, path: str) -> None:
+        _, key = _split(path)
+        too_much = len(f"{key}{LONGEST_SUFFIX}".encode()) - _MAX_KEY
+        if too_much > 0:
+            raise InvalidInputError(
+                f"The key {key!r} is too long by {too_much} bytes: S3 takes {_MAX_KEY}, and the object's manifest"
+                f" has {len(LONGEST_SUFFIX)} more than the object. Give a shorter destination."
+            )
 
     def find(self, path: str) -> Stored | None:
         bucket, key = _split(path)
@@ -135,7 +146,7 @@ def _split(path: str) -> tuple[str, str]:
 @contextmanager
 def _readable_errors(path: str) -> Iterator[None]:
     """Turn errors of boto3 into ``OSError``, with the object's name and without the text of the response."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
     try:
         yield
@@ -144,5 +155,7 @@ def _readable_errors(path: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code")
         words = f"S3 refused {error.operation_name} of s3://{path}: HTTP {status} {code}"
         raise OSError(_ERRNO.get(status, errno.EIO), words) from None
+    except FlexibleChecksumError as error:
+        raise DamagedArchiveError(f"s3://{path} is not what its checksum in S3 says: {error}.") from None
     except BotoCoreError as error:
         raise OSError(errno.EIO, f"S3 cannot be used for s3://{path}: {error}") from None

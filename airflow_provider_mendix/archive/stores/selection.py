@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.archive.stores.fsspec import FsspecStore
 from airflow_provider_mendix.archive.stores.local import LocalStore
+from airflow_provider_mendix.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 _LOCAL = ("", "file", "local")
 _S3 = ("s3", "s3a", "s3n")
+_EXTRAS = {
+    **dict.fromkeys(_S3, "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "abfss", "adl"), "azure"),
+}
 _ONLY_S3FS = frozenset({"signer", "proxy-uri"})
 """Settings of ``service_config.s3`` that Airflow's file system for S3 follows and boto3 does not know."""
 
@@ -22,17 +28,40 @@ def select_store(location: ObjectStoragePath, *, fast_path: bool = True) -> Stor
     """Return the store that a location is in.
 
     :param fast_path: whether objects may be uploaded to S3 with `obstore`.
+    :raises InvalidInputError: if the library for it is not installed.
     """
     if location.protocol in _LOCAL:
         return LocalStore()
     if location.protocol not in _S3:
-        return FsspecStore(location.fs)
-    # The Amazon provider is optional.
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+        return FsspecStore(_file_system(location))
+    try:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    except ImportError:
+        raise _not_installed(location) from None
 
     from airflow_provider_mendix.archive.stores.s3 import S3Store
 
     hook = S3Hook(aws_conn_id=location.conn_id)
     if _ONLY_S3FS & hook.service_config.keys():
-        return FsspecStore(location.fs)
+        return FsspecStore(_file_system(location))
     return S3Store(hook, fast_path=fast_path)
+
+
+def _file_system(location: ObjectStoragePath) -> Any:
+    """Return Airflow's file system; it raises ``ValueError`` for a scheme that no installed provider knows."""
+    try:
+        return location.fs
+    except ImportError:
+        raise _not_installed(location) from None
+    except ValueError:
+        from airflow.sdk.io import has_fs
+
+        if has_fs(location.protocol):
+            raise
+        raise _not_installed(location) from None
+
+
+def _not_installed(location: ObjectStoragePath) -> InvalidInputError:
+    extra = _EXTRAS.get(location.protocol)
+    what = f"airflow-provider-mendix[{extra}]" if extra else "the Airflow provider that knows it"
+    return InvalidInputError(f"{location.protocol}:// cannot be used: install {what} on the workers.")

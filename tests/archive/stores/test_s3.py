@@ -8,9 +8,10 @@ import random
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_mendix.archive.stores import background_upload
 from airflow_provider_mendix.archive.stores.selection import select_store
@@ -53,7 +54,8 @@ def test_any_call_may_be_refused_or_its_answer_lost(fate, package_id, wired, wir
         name = wire.calls[number - 1]
         wire.forget()
         if passed:
-            assert place.is_archived(platform, package_id), name
+            assert place.manifest()["complete"] is True
+            assert place.content() == platform.packages.content(package_id)
         elif BOTH[0] in place.objects():
             assert place.content() == platform.packages.content(package_id)
         else:
@@ -206,3 +208,61 @@ def test_reading_opens_no_upload(s3_fast, wired, wire, package_id, context):
     b"".join(store.read(place.path.path))
     store.list(place.path.parent.path)
     assert {name for name in wire.calls if not name.startswith(("Head", "List", "Get"))} == set()
+
+
+class TestNoOverwriting:
+    """A store that lets nothing be written twice, and nothing be deleted."""
+
+    @pytest.fixture
+    def forbid(self, wire):
+        def before(name, number):
+            path = wire.paths[number - 1]
+            if name == "DeleteObject" or (name in ("PutObject", "CreateMultipartUpload") and path in written):
+                return "refuse"
+            if name in ("PutObject", "CompleteMultipartUpload"):
+                written.add(path)
+            return None
+
+        written = set()
+        wire.before = before
+        return written
+
+    def test_an_archive_is_complete(self, forbid, package_id, wired, platform, context):
+        assert transfer(package_id, wired()).execute(context)["stored"] is True
+        assert wired().manifest()["complete"] is True
+        assert wired().content() == platform.packages.content(package_id)
+        assert transfer(package_id, wired()).execute(context)["stored"] is False
+
+    @pytest.mark.parametrize("call", ["CreateMultipartUpload", "CompleteMultipartUpload", "PutObject"])
+    def test_a_retry_makes_it_complete(self, call, forbid, package_id, wired, wire, platform, context):
+        before, failed = wire.before, []
+
+        def once(name, number):
+            if name == call and (call != "PutObject" or "manifest" in wire.paths[number - 1]) and len(failed) < 2:
+                failed.append(name)
+                return "refuse"
+            return before(name, number)
+
+        wire.before = once
+        for _ in range(2):
+            with suppress(PermissionError):
+                transfer(package_id, wired()).execute(context)
+        transfer(package_id, wired()).execute(context)
+        assert failed
+        assert wired().manifest()["complete"] is True
+        assert wired().content() == platform.packages.content(package_id)
+
+
+@pytest.mark.parametrize("which", ["pending.json", "manifest.json", ""])
+def test_a_store_that_keeps_the_framing_of_a_manifest_is_found_out(which, package_id, wired, wire, context):
+    """Servers that are only like S3 may store the checksums of new clients with the bytes."""
+    wire.before = lambda name, number: (
+        "frame" if name == "PutObject" and wire.paths[number - 1].endswith(which) else None
+    )
+    with pytest.raises(
+        AirflowFailException, match="DamagedArchiveError.*request_checksum_calculation.*when_required"
+    ):
+        transfer(package_id, wired()).execute(context)
+    wire.forget()
+    if which != "manifest.json":
+        assert wired().is_empty()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_mendix.archive.stores.fsspec import FsspecStore
 from airflow_provider_mendix.archive.stores.local import LocalStore
 from airflow_provider_mendix.archive.stores.s3 import S3Store
 from airflow_provider_mendix.archive.stores.selection import select_store
+
+from ..conftest import transfer
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,24 @@ def test_the_scheme_decides(url, kind, s3):
 def test_settings_that_only_airflows_file_system_follows(of_s3, s3, connect):
     connect(service_config={"s3": of_s3})
     assert type(select_store(ObjectStoragePath("s3://releases/x.mda", conn_id="s3"))) is FsspecStore
+
+
+@pytest.mark.parametrize(
+    ("module", "url", "extra"),
+    [
+        ("airflow.providers.amazon.aws.hooks.s3", "s3://releases/x.mda", r"airflow-provider-mendix\[s3\]"),
+        (None, "gs://releases/x.mda", r"airflow-provider-mendix\[gcs\]"),
+        (None, "abfs://releases/x.mda", r"airflow-provider-mendix\[azure\]"),
+        (None, "memory://releases/x.mda", "the Airflow provider that knows it"),
+        (None, "simplecache::s3://releases/x.mda", "the Airflow provider that knows it"),
+    ],
+)
+def test_without_its_library_the_extra_is_named_before_any_request(
+    module, url, extra, package_id, local, platform, context, monkeypatch
+):
+    pytest.importorskip("airflow.providers.amazon")
+    if module:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(AirflowFailException, match=f"InvalidInputError.* install {extra}"):
+        transfer(package_id, local(), destination=url).execute(context)
+    assert not platform.journal
