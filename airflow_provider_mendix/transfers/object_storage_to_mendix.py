@@ -189,10 +189,11 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
         The packages are listed in any case: a refused key or a wrong app shows here, and not after a gigabyte.
         """
+        from airflow_provider_mendix.builds.marker import is_retry as is_retry_of
         from airflow_provider_mendix.builds.started_before import Order, find_started_before
 
-        task: Any = context["ti"]
-        is_retry = task.try_number > 1
+        # An upload has no marker: after a Clear of the same DAG run, its package is found too.
+        is_retry = is_retry_of(context["ti"], self.retries, on_clear="reattach")
         not_before = _began_at(context) - MAX_CLOCK_SKEW
 
         def pick_own(packages: list[Package]) -> list[Package]:
