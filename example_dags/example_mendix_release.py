@@ -31,13 +31,13 @@ from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
-try:
-    from airflow.providers.standard.operators.hitl import ApprovalOperator
-except (ImportError, AirflowOptionalProviderFeatureException):
-    ApprovalOperator = None
-
 log = logging.getLogger(__name__)
 
+APP: dict[str, Any] = {
+    "mendix_conn_id": "{{ params.mendix_conn_id }}",
+    "app_id": "{{ params.app_id }}",
+}
+WAITING: dict[str, Any] = {**APP, "deferrable": True, "poll_interval": 5}
 PARAMS = {
     "mendix_conn_id": "mendix_default",
     "app_id": "shop",
@@ -45,6 +45,18 @@ PARAMS = {
     "version": "2.5.4",
     "archive": "file:///tmp/mendix-archive",
 }
+
+
+def find_approval_operator() -> Any:
+    """Return Airflow's operator for approvals, if this Airflow has it."""
+    try:
+        from airflow.providers.standard.operators.hitl import ApprovalOperator
+    except (ImportError, AirflowOptionalProviderFeatureException):
+        return None
+    return ApprovalOperator
+
+
+ApprovalOperator = find_approval_operator()
 
 
 @task
@@ -57,7 +69,7 @@ def remember_package(environment: str, params: dict[str, Any] | None = None) -> 
 
 
 @task(retries=4, retry_delay=timedelta(seconds=10))
-def probe(app: dict[str, Any], package_id: str) -> None:
+def probe(app: Any, package_id: Any) -> None:
     """Check that the app is up. 503 means "not yet"; each try of the task sends one request."""
     import requests
 
@@ -71,9 +83,7 @@ def probe(app: dict[str, Any], package_id: str) -> None:
 # It runs whenever a task before it has failed, even the build: what Mendix shows decides. So clearing tasks
 # afterwards does not restore the snapshot a second time over newer data.
 @task.short_circuit(trigger_rule="one_failed", ignore_downstream_trigger_rules=False)
-def is_needed(
-    environment: str, package_id: str | None, previous: str | None, params: dict[str, Any] | None = None
-) -> bool:
+def is_needed(environment: str, package_id: Any, previous: Any, params: dict[str, Any] | None = None) -> bool:
     """Roll back only if the new package is on the environment, and another one was."""
     values = params or {}
     if not package_id or not previous or package_id == previous:
@@ -86,22 +96,23 @@ def is_needed(
 
 def deploy_to(environment: str, package_id: Any, *, allow_production: bool = False) -> TaskGroup:
     """Deploy a package to an environment; if its app does not start, roll back package and data, and fail."""
-    values = {"environment": environment, "allow_production": allow_production}
-    with TaskGroup(environment.lower(), default_args=values) as group:
+    here = {**WAITING, "environment": environment}
+    change = {**here, "allow_production": allow_production}
+    with TaskGroup(environment.lower()) as group:
         previous = remember_package(environment=environment)
-        backup = MendixCreateBackupOperator(task_id="backup", comment="Before a release by Airflow")
-        stop = MendixStopEnvironmentOperator(task_id="stop")
-        transport = MendixTransportPackageOperator(task_id="transport", package_id=package_id)
-        start = MendixStartEnvironmentOperator(task_id="start")
+        backup = MendixCreateBackupOperator(task_id="backup", comment="Before a release by Airflow", **here)
+        stop = MendixStopEnvironmentOperator(task_id="stop", **change)
+        transport = MendixTransportPackageOperator(task_id="transport", package_id=package_id, **change)
+        start = MendixStartEnvironmentOperator(task_id="start", **change)
         probed = probe(app=start.output, package_id=package_id)
         chain(previous, backup, stop, transport, start)
 
         with TaskGroup("roll_back"):
             needed = is_needed(environment=environment, package_id=package_id, previous=previous)
-            stop_again = MendixStopEnvironmentOperator(task_id="stop")
-            transport_previous = MendixTransportPackageOperator(task_id="transport", package_id=previous)
-            restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id=backup.output)
-            start_previous = MendixStartEnvironmentOperator(task_id="start")
+            stop_again = MendixStopEnvironmentOperator(task_id="stop", **change)
+            transport_previous = MendixTransportPackageOperator(task_id="transport", package_id=previous, **change)
+            restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id=backup.output, **change)
+            start_previous = MendixStartEnvironmentOperator(task_id="start", **change)
             chain([start, probed], needed, stop_again, transport_previous, restore, start_previous)
 
         # The last task of the group. After a rollback it must not run: the tasks after it would go on with the
@@ -127,26 +138,20 @@ with DAG(
     schedule=None,
     catchup=False,
     params=PARAMS if ApprovalOperator else {**PARAMS, "production_approved": False},
-    default_args={
-        "mendix_conn_id": "{{ params.mendix_conn_id }}",
-        "app_id": "{{ params.app_id }}",
-        "deferrable": True,
-        "poll_interval": 5,
-        "retries": 3,
-        "retry_delay": timedelta(seconds=10),
-    },
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10)},
     tags=["example", "mendix"],
 ):
-    revision = MendixLatestRevisionOperator(task_id="revision", branch="{{ params.branch }}")
+    revision = MendixLatestRevisionOperator(task_id="revision", branch="{{ params.branch }}", **APP)
     build = MendixStartBuildOperator(
         task_id="build",
         branch="{{ params.branch }}",
         revision="{{ ti.xcom_pull(task_ids='revision')['revision'] }}",
         version="{{ params.version }}",
         description="Airflow {{ run_id }}",
+        **WAITING,
     )
     archive = MendixToObjectStorageOperator(
-        task_id="archive", package_id=build.output, destination="{{ params.archive }}/{app_id}/{name}"
+        task_id="archive", package_id=build.output, destination="{{ params.archive }}/{app_id}/{name}", **APP
     )
     acceptance = deploy_to("Acceptance", build.output)
     production = deploy_to("Production", build.output, allow_production=True)

@@ -26,12 +26,19 @@ from airflow_provider_mendix.operators.environment import (
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
 ALLOW_PRODUCTION = False
+WAITING: dict[str, Any] = {
+    "mendix_conn_id": "{{ params.mendix_conn_id }}",
+    "app_id": "{{ params.app_id }}",
+    "deferrable": True,
+    "poll_interval": 5,
+}
+CHANGING = {**WAITING, "environment": "{{ params.environment }}", "allow_production": ALLOW_PRODUCTION}
 
 log = logging.getLogger(__name__)
 
 
 @task(retries=4, retry_delay=timedelta(seconds=10))
-def probe(app: dict[str, Any]) -> None:
+def probe(app: Any) -> None:
     """Check that the app is up. 503 means "not yet"; each try of the task sends one request."""
     import requests
 
@@ -57,23 +64,14 @@ with DAG(
         "archived": "file:///tmp/mendix-archive/shop/shop-2.5.3.mda",
         "snapshot_id": "",
     },
-    default_args={
-        "mendix_conn_id": "{{ params.mendix_conn_id }}",
-        "app_id": "{{ params.app_id }}",
-        "environment": "{{ params.environment }}",
-        "allow_production": ALLOW_PRODUCTION,
-        "deferrable": True,
-        "poll_interval": 5,
-        "retries": 3,
-        "retry_delay": timedelta(seconds=10),
-    },
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10)},
     tags=["example", "mendix"],
 ):
-    upload = ObjectStorageToMendixOperator(task_id="upload", source="{{ params.archived }}")
-    stop = MendixStopEnvironmentOperator(task_id="stop")
-    transport = MendixTransportPackageOperator(task_id="transport", package_id=upload.output)
-    restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id="{{ params.snapshot_id }}")
+    upload = ObjectStorageToMendixOperator(task_id="upload", source="{{ params.archived }}", **WAITING)
+    stop = MendixStopEnvironmentOperator(task_id="stop", **CHANGING)
+    transport = MendixTransportPackageOperator(task_id="transport", package_id=upload.output, **CHANGING)
+    restore = MendixRestoreBackupOperator(task_id="restore", snapshot_id="{{ params.snapshot_id }}", **CHANGING)
     # Without a snapshot, the task before this one is skipped.
-    start = MendixStartEnvironmentOperator(task_id="start", trigger_rule="none_failed")
+    start = MendixStartEnvironmentOperator(task_id="start", trigger_rule="none_failed", **CHANGING)
     chain(upload, stop, transport, has_snapshot(), restore, start)
     probe(start.output)

@@ -12,7 +12,10 @@ from airflow_provider_mendix.operators.arguments import boolean
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow_provider_mendix.api.deploy import Environment
+    from airflow_provider_mendix.operators.signatures import EnvironmentArguments, Text, WaitingArguments
 
 T = TypeVar("T")
 
@@ -28,10 +31,10 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment")
     action: ClassVar[str]
 
-    def __init__(self, *, app_id: str, environment: str, **kwargs: Any) -> None:
+    def __init__(self, *, app_id: Text, environment: Text, **kwargs: Unpack[WaitingArguments]) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.environment = environment
+        self.app_id: Any = app_id
+        self.environment: Any = environment
 
     @property
     def target(self) -> str:
@@ -92,7 +95,7 @@ class MendixChangingOperator(MendixEnvironmentOperator):
         templated, so that it can be read in the DAG.
     """
 
-    def __init__(self, *, allow_production: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, allow_production: bool = False, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
         self.allow_production = boolean("allow_production", allow_production)
 

@@ -17,7 +17,11 @@ from airflow_provider_mendix.operators.arguments import as_written, boolean
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+
+    from airflow_provider_mendix.operators.signatures import ChangingArguments, EnvironmentArguments, Text
 
 __all__ = ["MendixCreateBackupOperator", "MendixRestoreBackupOperator"]
 
@@ -58,9 +62,9 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "comment")
     action = "back up"
 
-    def __init__(self, *, comment: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, comment: Text | None = None, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
-        self.comment = comment
+        self.comment: Any = comment
         self._as_written = as_written(app_id=self.app_id, environment=self.environment, comment=comment)
 
     def execute(self, context: Context) -> str:
@@ -132,9 +136,9 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", "snapshot_id")
     action = "restore a snapshot to"
 
-    def __init__(self, *, snapshot_id: str, db_only: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, snapshot_id: Text, db_only: bool = False, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
-        self.snapshot_id = snapshot_id
+        self.snapshot_id: Any = snapshot_id
         self.db_only = boolean("db_only", db_only)
 
     def execute(self, context: Context) -> str:

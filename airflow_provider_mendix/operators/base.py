@@ -21,8 +21,11 @@ from airflow_provider_mendix.settings import (
 
 # Only a running task needs the modules that are imported in functions here; parsing a DAG file does not.
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
     from airflow_provider_mendix.waits.base import Wait
 
 
@@ -40,16 +43,16 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        mendix_conn_id: str = MendixHook.default_conn_name,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         poll_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
         self.wait_for_completion = boolean("wait_for_completion", wait_for_completion)
         self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)

@@ -24,10 +24,13 @@ from airflow_provider_mendix.operators.arguments import boolean
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.api.deploy import Environment
+    from airflow_provider_mendix.operators.signatures import ChangingArguments, Text
 
 __all__ = [
     "MendixStartEnvironmentOperator",
@@ -141,13 +144,17 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     _knows_previous = False
 
     def __init__(
-        self, *, package_id: str | None = None, from_environment: str | None = None, **kwargs: Any
+        self,
+        *,
+        package_id: Text | None = None,
+        from_environment: Text | None = None,
+        **kwargs: Unpack[ChangingArguments],
     ) -> None:
         super().__init__(**kwargs)
         if (package_id is None) == (from_environment is None):
             raise ValueError("Give either package_id, or from_environment to promote the package that is there.")
-        self.package_id = package_id
-        self.from_environment = from_environment
+        self.package_id: Any = package_id
+        self.from_environment: Any = from_environment
 
     def execute(self, context: Context) -> str:
         """Transport the package unless it is there, and wait if asked to."""
@@ -267,7 +274,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     action = "start"
 
-    def __init__(self, *, auto_sync_db: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, auto_sync_db: bool = True, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
         self.auto_sync_db = boolean("auto_sync_db", auto_sync_db)
 

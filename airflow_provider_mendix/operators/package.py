@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import pendulum
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
-    InvalidInputError,
     MendixError,
     PackageFailedError,
     PackageInUseError,
@@ -22,25 +19,28 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
+from airflow_provider_mendix.operators._prune import MendixPrunePackagesOperator
 from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.builds.find_or_start import Build
     from airflow_provider_mendix.builds.intent import Intent
     from airflow_provider_mendix.builds.marker import OnClear
     from airflow_provider_mendix.builds.resolve import Bump, IfExists
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text, WaitingArguments
 
 __all__ = ["MendixDeletePackageOperator", "MendixPrunePackagesOperator", "MendixStartBuildOperator"]
 
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
 PHASES_KEY = "mendix_phases"
-PLAN_KEY = "plan"
 
 
 class MendixStartBuildOperator(MendixWaitingOperator):
@@ -111,29 +111,29 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        revision: str | int | None = None,
-        version: str | None = None,
+        app_id: Text,
+        revision: Text | int | None = None,
+        version: Text | None = None,
         bump: Bump | None = None,
-        branch: str | None = None,
+        branch: Text | None = None,
         check_revision: bool = True,
-        description: str | None = None,
+        description: Text | None = None,
         on_clear: OnClear = "rebuild",
         retry_failed_build: bool = False,
         if_exists: IfExists = "rebuild",
         max_parallel_builds: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
         if (version is None) == (bump is None):
             raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
-        self.app_id = app_id
-        self.revision = revision
-        self.version = version
+        self.app_id: Any = app_id
+        self.revision: Any = revision
+        self.version: Any = version
         self.bump: Bump | None = choice("bump", bump, (None, "patch", "minor", "major"))
-        self.branch = branch
+        self.branch: Any = branch
         self.check_revision = boolean("check_revision", check_revision)
-        self.description = description
+        self.description: Any = description
         self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
         self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
         self._final_errors = () if retry_failed_build else (PackageFailedError,)
@@ -276,19 +276,19 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        package_id: str,
+        app_id: Text,
+        package_id: Text,
         missing_ok: bool = False,
         in_use: Literal["fail", "skip"] = "fail",
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.package_id = package_id
+        self.app_id: Any = app_id
+        self.package_id: Any = package_id
         self.missing_ok = boolean("missing_ok", missing_ok)
         self.in_use = choice("in_use", in_use, ("fail", "skip"))
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the package."""
@@ -310,106 +310,3 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
             raise AirflowSkipException(f"Package {package_id} of app {self.app_id} is still in use.") from error
         self.log.info("Deleted package %s of app %s.", package_id, self.app_id)
         return {"package_id": package_id, "deleted": True}
-
-
-class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
-    """Delete the old packages of an app: retention.
-
-    The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
-    them. The rest is deleted, ``Failed`` packages too. If there are fewer than ``keep_last``, nothing is deleted.
-    A package that is still being built or has no date always stays.
-
-    Before anything is deleted, the plan is logged and pushed to XCom under ``plan``: ``delete`` (oldest first) and
-    ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
-
-    With ``only_if_archived``, a package stays unless it is archived: below that folder there must be an object
-    with a complete manifest that names this app and this package. The object is read back, and its size and sha256
-    must be those of the manifest. This is checked for each package that would be deleted, in a dry run too, before
-    the first one is deleted. ``Failed`` packages have no file, and need no archive.
-
-    A package that an environment uses is never deleted: Mendix refuses that (``PACKAGE_IN_USE``). That is no error
-    here; the task returns the ids.
-
-    The task returns ``{"deleted": [ids], "in_use": [ids], "missing": [ids], "kept": n, "dry_run": …}``: what was
-    deleted, what Mendix refused to delete, what had been deleted before, and how many packages the plan kept.
-
-    Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/
-
-    :param app_id: subdomain of the app.
-    :param keep_last: how many packages that are ``Succeeded`` to keep, at least 1.
-    :param per_branch: keep this many for each branch. A package shows its branch by its name; those that show none
-        are a group of their own.
-    :param older_than: delete only what is older than this.
-    :param dry_run: make the plan, and delete nothing.
-    :param only_if_archived: URL of the folder of an archive, such as ``s3://releases/shop``: delete only what is
-        archived there or below, and undamaged.
-    :param archive_conn_id: id of the connection for that storage; none for local files.
-    :param mendix_conn_id: id of the Airflow connection.
-    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or the app does
-        not exist: a retry cannot fix that. The reason is its ``__cause__``.
-    :raises OSError: if the archive cannot be read, or another error of its library. Nothing is deleted then.
-    :raises MendixError: if some packages could not be deleted; it names what was deleted and what is left. A retry
-        goes on with those.
-    """
-
-    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "only_if_archived", "archive_conn_id")
-
-    def __init__(
-        self,
-        *,
-        app_id: str,
-        keep_last: int,
-        per_branch: bool = False,
-        older_than: timedelta | None = None,
-        dry_run: bool = False,
-        only_if_archived: str | None = None,
-        archive_conn_id: str | None = None,
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta()):
-            raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}.")
-        self.app_id = app_id
-        self.keep_last = count("keep_last", keep_last)
-        self.per_branch = boolean("per_branch", per_branch)
-        self.older_than = older_than
-        # `dry_run` itself is a method of every operator.
-        self.is_dry_run = boolean("dry_run", dry_run)
-        self.only_if_archived = only_if_archived
-        self.archive_conn_id = archive_conn_id
-        self.mendix_conn_id = mendix_conn_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """List the packages, make the plan, log it, and delete."""
-        from airflow_provider_mendix import retention
-
-        hook = MendixHook(self.mendix_conn_id)
-        with fail_without_retry(self):
-            archive = self._archive()
-            self.check_rendered(context)
-            now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
-            plan = retention.plan(
-                hook.list_packages(self.app_id),
-                keep_last=self.keep_last,
-                per_branch=self.per_branch,
-                older_than=self.older_than,
-                now=now,
-            )
-            if archive is not None:
-                plan = retention.exclude_unarchived(plan, archive, self.app_id)
-            retention.log_plan(plan, self.app_id, now)
-            context["ti"].xcom_push(key=PLAN_KEY, value=plan.to_json())
-            result = retention.PruneResult() if self.is_dry_run else retention.apply(plan, hook, self.app_id)
-        return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
-
-    def _archive(self) -> ObjectStoragePath | None:
-        if "only_if_archived" not in self.given:
-            return None
-        folder = str(self.only_if_archived or "").strip()
-        if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
-            raise InvalidInputError(
-                f"only_if_archived {self.only_if_archived!r} names no folder. Give the URL of the archive, such as"
-                " s3://releases/shop, or leave it out."
-            )
-        return ObjectStoragePath(folder, conn_id=self.archive_conn_id)

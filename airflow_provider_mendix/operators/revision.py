@@ -13,9 +13,12 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.revisions import BranchRevision
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
 
 __all__ = ["MendixLatestRevisionOperator"]
 
@@ -49,17 +52,17 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        branch: str = "main",
+        app_id: Text,
+        branch: Text = "main",
         skip_if_built: bool = False,
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.branch = branch
+        self.app_id: Any = app_id
+        self.branch: Any = branch
         self.skip_if_built = boolean("skip_if_built", skip_if_built)
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up the revision, and whether it was built."""

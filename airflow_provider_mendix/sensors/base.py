@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,11 @@ from airflow_provider_mendix.settings import (
 )
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
+    from airflow_provider_mendix.operators.signatures import AirflowSensorArguments, Text
     from airflow_provider_mendix.waits.base import Wait
     from airflow_provider_mendix.waits.poll_state import PollState
 
@@ -58,11 +61,11 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
     def __init__(
         self,
         *,
-        mendix_conn_id: str = MendixHook.default_conn_name,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
         deferrable: bool | None = None,
         poke_interval: float | timedelta = DEFAULT_POLL_INTERVAL,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        **kwargs: Any,
+        **kwargs: Unpack[AirflowSensorArguments],
     ) -> None:
         _check_options(kwargs)
         super().__init__(
@@ -70,7 +73,7 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
             timeout=seconds("timeout", timeout, at_least=1),
             **kwargs,
         )
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
         self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
         self._progress: tuple[Wait, PollState] | None = None
 
@@ -159,7 +162,7 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
             raise AirflowSkipException(f"Skipped, because {option} is set: {error}") from error
 
 
-def _check_options(options: dict[str, Any]) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
     """Check the options of Airflow's base class that differ between its modes."""
     for name in ("soft_fail", "never_fail", "silent_fail", "exponential_backoff"):
         boolean(name, options.get(name, False))

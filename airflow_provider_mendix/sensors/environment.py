@@ -12,6 +12,9 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow_provider_mendix.operators.signatures import SensorArguments, Text
     from airflow_provider_mendix.waits.environment import EnvironmentWait, TransportWait
 
 __all__ = ["MendixEnvironmentSensor"]
@@ -52,19 +55,19 @@ class MendixEnvironmentSensor(MendixSensor):
     def __init__(
         self,
         *,
-        app_id: str,
-        environment: str,
-        status: str | None = None,
-        package_id: str | None = None,
-        **kwargs: Any,
+        app_id: Text,
+        environment: Text,
+        status: Text | None = None,
+        package_id: Text | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
         if status is None and package_id is None:
             raise ValueError("Give status, such as 'Running', or package_id, or both.")
-        self.app_id = app_id
-        self.environment = environment
-        self.status = status
-        self.package_id = package_id
+        self.app_id: Any = app_id
+        self.environment: Any = environment
+        self.status: Any = status
+        self.package_id: Any = package_id
 
     def make_wait(self, hook: MendixHook, began_at: float) -> EnvironmentWait | TransportWait:
         """Return what to wait for; the environment and the package are looked up with the first poll."""

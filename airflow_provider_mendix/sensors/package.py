@@ -10,6 +10,9 @@ from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow_provider_mendix.operators.signatures import SensorArguments, Text
     from airflow_provider_mendix.waits.package import PackageWait
 
 __all__ = ["MendixPackageSensor"]
@@ -43,10 +46,10 @@ class MendixPackageSensor(MendixSensor):
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "package_id")
 
-    def __init__(self, *, app_id: str, package_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, app_id: Text, package_id: Text, **kwargs: Unpack[SensorArguments]) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.package_id = package_id
+        self.app_id: Any = app_id
+        self.package_id: Any = package_id
 
     def make_wait(self, hook: MendixHook, began_at: float) -> PackageWait:
         """Return a wait for the package, which may have been started just now."""

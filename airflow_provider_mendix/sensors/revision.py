@@ -10,6 +10,9 @@ from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from airflow_provider_mendix.operators.signatures import SensorArguments, Text
     from airflow_provider_mendix.waits.revision import RevisionWait
 
 __all__ = ["MendixRevisionSensor"]
@@ -52,15 +55,15 @@ class MendixRevisionSensor(MendixSensor):
     def __init__(
         self,
         *,
-        app_id: str,
-        branch: str = "main",
-        newer_than: str | int | None = None,
-        **kwargs: Any,
+        app_id: Text,
+        branch: Text = "main",
+        newer_than: Text | int | None = None,
+        **kwargs: Unpack[SensorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.branch = branch
-        self.newer_than = newer_than
+        self.app_id: Any = app_id
+        self.branch: Any = branch
+        self.newer_than: Any = newer_than
 
     def make_wait(self, hook: MendixHook, began_at: float) -> RevisionWait:
         """Return a wait for a revision; the branch is located with the first poll."""

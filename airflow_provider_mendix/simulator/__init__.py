@@ -7,6 +7,7 @@ from airflow_provider_mendix.simulator.journal import Entry, Journal
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.apps import InvalidAppError
 from airflow_provider_mendix.simulator.state.environments import (
     DeploymentTimeline,
     InvalidEnvironmentError,
@@ -25,6 +26,7 @@ __all__ = [
     "Entry",
     "Fault",
     "Faults",
+    "InvalidAppError",
     "InvalidBranchError",
     "InvalidEnvironmentError",
     "InvalidFaultError",

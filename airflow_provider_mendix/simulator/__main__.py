@@ -9,11 +9,16 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Literal, get_args, get_origin
+
+import msgspec
 
 from airflow_provider_mendix.simulator import control
 from airflow_provider_mendix.simulator.faults.registry import KINDS
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
+from airflow_provider_mendix.simulator.state.apps import InvalidAppError
 from airflow_provider_mendix.simulator.state.environments import DEFAULT_ENVIRONMENTS, DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.simulator.state.repositories import MAIN_LINES
@@ -26,17 +31,25 @@ _MONTH = 30 * 24 * 3600.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve some apps until SIGINT or SIGTERM."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     options.app = options.app or [_DEMO_APP]
-    platform = Platform()
+    try:
+        platform = Platform(options=_open_questions(options.option))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     platform.packages.timeline = Timeline.of(options.seconds)
     platform.environments.timeline = DeploymentTimeline.of(options.seconds)
     platform.packages.outcome = BuildOutcome(options.outcome)
     platform.packages.default_size = options.package_size
     platform.permissions.add_account(options.user, options.api_key)
     platform.permissions.add_personal_access_token(options.personal_access_token)
-    for app_id in options.app:
-        platform.add_app(app_id, repository=options.repository)
+    try:
+        for app_id in options.app:
+            platform.add_app(app_id, repository=options.repository)
+    except InvalidAppError as error:
+        print(error, file=sys.stderr)
+        return 2
     for fault in options.fault:
         platform.faults.add(fault)
     if options.with_old_package:
@@ -68,21 +81,21 @@ def _add_old_package(platform: Platform, app_id: str) -> None:
     platform.repositories.push(app_id)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    commands = argparse.ArgumentParser(
         prog="python -m airflow_provider_mendix.simulator",
         description="A Mendix Cloud on this machine, reachable from this machine only.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
+    add = commands.add_argument
     add(
         "--port",
         type=int,
         default=8787,
         help="port of the other APIs; 0 for any free port",
     )
-    add("--repository-port", type=int, default=0, help="port of the App Repository API; 0 for any free port")
-    add("--files-port", type=int, default=0, help="port of the file host; 0 for any free port")
+    add("--repository-port", type=int, default=8788, help="port of the App Repository API; 0 for any free port")
+    add("--files-port", type=int, default=8789, help="port of the file host; 0 for any free port")
     add("--user", default="demo@example.com", help="Mendix user name")
     add("--api-key", default=_DEMO_KEY, help="its API key")
     add("--personal-access-token", default=_DEMO_TOKEN, help="personal access token for the App Repository API")
@@ -100,11 +113,41 @@ def _parser() -> argparse.ArgumentParser:
         help="a fault, which strikes once, or until it is removed if that is its default; may be repeated",
     )
     add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what Mendix's documentation leaves open, such as stop=asynchronous; may be repeated",
+    )
+    add(
         "--with-old-package",
         action="store_true",
         help="start with a package that is a month old, and a newer commit",
     )
-    return parser
+    return commands
+
+
+def _open_questions(given: Sequence[str]) -> Options:
+    fields = {field.name: field for field in msgspec.structs.fields(Options)}
+    values: dict[str, str] = {}
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if name not in fields:
+            raise ValueError(f"There is no option {name!r}. There are: {', '.join(sorted(fields))}.")
+        values[name] = value
+    try:
+        return msgspec.convert(values, Options, strict=False)
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("$.")[2].rstrip("`")
+        kind = fields[name].type
+        is_word = get_origin(kind) is Literal
+        choices = "true, false" if kind is bool else ", ".join(map(str, get_args(kind))) if is_word else "a number"
+        raise ValueError(f"--option {name} cannot be {values[name]!r}. It can be: {choices}.") from None
+
+
+def _newest(platform: Platform, app_id: str) -> str:
+    repository = platform.repositories[app_id]
+    return f"{repository.type}, newest revision {repository.commits()[0].id} of {repository.main_line}"
 
 
 def _banner(server: Server, options: argparse.Namespace) -> str:
@@ -122,11 +165,10 @@ def _banner(server: Server, options: argparse.Namespace) -> str:
         [
             f"A simulated Mendix Cloud listens on {server.api_url}, its repository host on"
             f" {server.repository_url}, its file host on {server.files_url}.",
-            f"User {options.user}, {options.repository} apps: {', '.join(options.app)}."
-            f" A build takes {options.seconds:g} s; its outcome: {options.outcome}.",
+            f"User {options.user}. A build takes {options.seconds:g} s; its outcome: {options.outcome}.",
+            *(f"App {app_id}: {_newest(server.platform, app_id)}." for app_id in options.app),
             f"Environments: {', '.join(DEFAULT_ENVIRONMENTS)}, with no package on them.",
-            f"Requests and state: {server.api_url}{control.PREFIX}journal, {control.PREFIX}packages and"
-            f" {control.PREFIX}environments",
+            f"Requests and state: {server.api_url}{control.PREFIX}journal, packages, environments and commits",
             "For Airflow:",
             f"export AIRFLOW_CONN_MENDIX_DEFAULT={shlex.quote(json.dumps(connection))}",
             "Stop it with Ctrl+C.",

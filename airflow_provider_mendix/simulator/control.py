@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.simulator.faults.registry import InvalidFaultError
 from airflow_provider_mendix.simulator.platform import Platform
+from airflow_provider_mendix.simulator.state.apps import InvalidAppError
 from airflow_provider_mendix.simulator.state.environments import InvalidEnvironmentError
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.simulator.state.planned import InvalidOutcomeError, Outcomes
@@ -95,6 +97,16 @@ class _ShownPackage(msgspec.Struct):
     sha256: str
 
 
+class _ShownCommit(msgspec.Struct):
+    app_id: str
+    branch: str
+    revision: str
+    message: str
+    author: str
+    date: float
+    mendix_version: str | None
+
+
 class _ShownEnvironment(msgspec.Struct):
     app_id: str
     mode: str
@@ -119,12 +131,27 @@ def respond(platform: Platform, method: str, path: str, body: bytes) -> Reply:
     try:
         payload = None if kind is None else msgspec.json.decode(body, type=kind)
         return json_reply(run(platform, payload))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidFaultError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return json_reply({"error": f"{error}.{_described(kind)}"}, 400)
+    except (InvalidAppError, InvalidBranchError, InvalidEnvironmentError, InvalidFaultError) as error:
         return json_reply({"error": str(error)}, 400)
-    except (InvalidBranchError, InvalidEnvironmentError, InvalidOutcomeError) as error:
+    except InvalidOutcomeError as error:
         return json_reply({"error": str(error)}, 400)
     except KeyError as error:
         return json_reply({"error": f"There is no {error}."}, 404)
+
+
+def _described(kind: Any) -> str:
+    """Return a sentence about the parameters of a payload, with the choices of those that have some."""
+    if not isinstance(kind, type) or not issubclass(kind, _Payload):
+        return ""
+    known = []
+    for field in msgspec.structs.fields(kind):
+        is_enum = isinstance(field.type, enum.EnumMeta)
+        choices = [str(choice) for choice in (field.type if is_enum else get_args(field.type))]
+        has_choices = is_enum or get_origin(field.type) is Literal
+        known.append(f"{field.name} ({', '.join(choices)})" if has_choices else field.name)
+    return f" Its parameters: {', '.join(known)}."
 
 
 def _packages(platform: Platform, _: None) -> list[_ShownPackage]:
@@ -134,6 +161,16 @@ def _packages(platform: Platform, _: None) -> list[_ShownPackage]:
         for package_id, package in list(platform.packages.items())
     ]
     return msgspec.convert(found, list[_ShownPackage])
+
+
+def _commits(platform: Platform, _: None) -> list[_ShownCommit]:
+    found = [
+        msgspec.structs.asdict(commit) | {"app_id": app_id, "branch": branch, "revision": commit.id}
+        for app_id, repository in list(platform.repositories.items())
+        for branch, commits in repository.branches.items()
+        for commit in reversed(commits)
+    ]
+    return msgspec.convert(found, list[_ShownCommit])
 
 
 def _environments(platform: Platform, _: None) -> list[_ShownEnvironment]:
@@ -202,6 +239,7 @@ _ACTIONS: dict[tuple[str, str], _Action] = {
     ("GET", "journal"): (None, lambda platform, _: list(platform.journal)),
     ("GET", "packages"): (None, _packages),
     ("GET", "environments"): (None, _environments),
+    ("GET", "commits"): (None, _commits),
     ("GET", "faults"): (None, lambda platform, _: [active.shown() for active in platform.faults]),
     ("POST", "apps"): (_App, _add_app),
     ("POST", "packages"): (_Package, _add_package),
@@ -217,6 +255,7 @@ _ACTIONS: dict[tuple[str, str], _Action] = {
     ("POST", "next-stop"): _planner(lambda platform: platform.environments.next_stops),
     ("POST", "next-transport"): _planner(lambda platform: platform.environments.next_transports),
     ("POST", "next-snapshot"): _planner(lambda platform: platform.backups.next_snapshots),
+    ("POST", "next-archive"): _planner(lambda platform: platform.backups.next_archives),
     ("POST", "next-restore"): _planner(lambda platform: platform.backups.next_restores),
 }
 """The type of the payload of each call, and the function behind it."""

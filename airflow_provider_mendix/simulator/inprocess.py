@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
+from airflow_provider_mendix.simulator.wire import HostName, Reply, Request, headers_of
 
 if TYPE_CHECKING:
     import requests
@@ -53,7 +53,7 @@ def install(
                 method=request.method or "GET",
                 path=url.path,
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),
-                headers={name.lower(): value for name, value in request.headers.items()},
+                headers=headers_of(request.headers.items()),
                 body=_body_of(request),
             )
         )

@@ -20,16 +20,22 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param ttl: seconds until a link to a file expires.
     :param ranges: whether the file host supports range requests.
     :param over_limit: whether the App Repository API returns its largest page or refuses a larger ``limit``.
-    :param git_branch_names: whether, for Git, it knows branches other than the main line with ``branches/`` or
-        without; it knows one form only.
+    :param git_branch_names: whether it shows Git branches other than the main line with ``branches/`` or without.
+    :param git_branch_paths: whether it finds Git branches by both forms of their names, or only as it shows them.
     :param team_server_branch_names: the same for the path of the Team Server API.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
     :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
-    :param uploaded_version: whether the version of an uploaded package comes from its name, or is absent.
+    :param uploaded_version: whether the version of an uploaded package comes from its ``model/metadata.json``
+        (else from its name), from its name only, or is absent.
     :param mode_case: whether the case of an environment's name matters.
     :param list_environments_without_rights: whether the list of environments includes those without API Rights.
     :param model_version: whether ``ModelVersion`` of an environment is the version of the package that runs, or of
         the one that was transported since.
+    :param stop: whether an environment is stopped when the stop call returns, or still reads ``Running`` for
+        ``timeline.stopping`` seconds, in which a start is ``ALREADY_STARTED``.
+    :param action_body: body of the responses of transport and stop: none, text, or an empty JSON object.
+    :param request_json: whether bodies must be JSON, or may also have single quotes, no quotes, and ``=`` for
+        ``:``, as on older pages of the documentation.
     :param transport_while_running: whether a package may be transported to an environment that runs.
     :param already_started: status of ``ALREADY_STARTED``, the response to a start of an app that runs.
     :param stop_when_stopped: whether a stop of an app that does not run is 200, or 500 ``STOP_FAILED``.
@@ -38,6 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         database leaves it changed.
     :param every_version_needs_sync: whether a start of another version than the database's fails with
         ``INVALID_DB_STRUCTURE`` without ``AutoSyncDb``; with real models it depends on the models.
+    :param archive_ttl: seconds until a link to the archive of a snapshot expires.
     :param snapshot_lifetime: seconds until a snapshot expires and is removed; 90 days are the documentation's
         sample.
     :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
@@ -53,18 +60,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ranges: bool = True
     over_limit: Literal["clamp", "refuse"] = "clamp"
     git_branch_names: Literal["prefixed", "bare"] = "prefixed"
+    git_branch_paths: Literal["both", "as_shown"] = "both"
     team_server_branch_names: Literal["prefixed", "bare"] = "prefixed"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
     longest_upload: int = 10**9
-    uploaded_version: Literal["from_name", "absent"] = "from_name"
+    uploaded_version: Literal["from_content", "from_name", "absent"] = "from_content"
     mode_case: Literal["strict", "lenient"] = "strict"
     list_environments_without_rights: bool = False
     model_version: Literal["running", "transported"] = "running"
+    stop: Literal["synchronous", "asynchronous"] = "synchronous"
+    action_body: Literal["empty", "text", "json"] = "empty"
+    request_json: Literal["strict", "lenient"] = "strict"
     transport_while_running: bool = True
     already_started: Literal[200, 500] = 200
     stop_when_stopped: Literal[200, 500] = 200
     start_job_lifetime: float | None = None
     failed_start_migrates: bool = True
     every_version_needs_sync: bool = False
+    archive_ttl: int = 8 * 3600
     snapshot_lifetime: float = 90 * 24 * 3600.0
     tagged_versions: bool = True

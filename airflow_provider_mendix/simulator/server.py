@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_mendix.simulator import control
 from airflow_provider_mendix.simulator.platform import Platform
-from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
+from airflow_provider_mendix.simulator.wire import HostName, Reply, Request, headers_of
 
 _LOOPBACK = "127.0.0.1"
+_LONGEST_LINE = 65536
 
 
 class Server:
@@ -135,12 +136,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         path, _, query = self.path.partition("?")
-        length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdigit():
-            self.send_error(411)
+        try:
+            body = self._read_body()
+        except ValueError:
+            self.send_error(400)
             return
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
+        if body is None:
             # The client has closed the connection in the middle of the request: it is not handled.
             self.close_connection = True
             return
@@ -149,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             method=self.command,
             path=path,
             query=dict(parse_qsl(query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
+            headers=headers_of(self.headers.items()),
             body=body,
         )
         reply = self.server.respond(request)
@@ -166,6 +167,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
             # Shorter than announced: the connection cannot be used again.
             self.close_connection |= len(reply.body) < int(reply.headers.get("Content-Length", 0))
+
+    def _read_body(self) -> bytes | None:
+        """Return the body of the request, or ``None`` if the client has closed the connection before its end.
+
+        :raises ValueError: if its length or a chunk cannot be read.
+        """
+        if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
+            return self._read_chunks()
+        length = int(self.headers.get("Content-Length", "0"))
+        if length < 0 or "Transfer-Encoding" in self.headers:
+            raise ValueError
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
+
+    def _read_chunks(self) -> bytes | None:
+        body = bytearray()
+        while line := self.rfile.readline(_LONGEST_LINE):
+            size = int(line.partition(b";")[0], 16)
+            if size < 0:
+                raise ValueError
+            if size == 0:
+                while self.rfile.readline(_LONGEST_LINE).strip():
+                    pass
+                return bytes(body)
+            body += self.rfile.read(size)
+            if self.rfile.read(2) not in (b"\r\n", b""):
+                raise ValueError
+        return None
 
     def _client_closes(self, *, within: float) -> bool:
         """Wait in real time, and return whether the client or the server has closed the connection meanwhile."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
 
 import msgspec
+
+from airflow_provider_mendix.simulator.lenient_json import to_json
 
 T = TypeVar("T")
 HostName = Literal["api", "repository", "files"]
@@ -62,12 +64,19 @@ def text_reply(status: int, text: str) -> Reply:
     return Reply(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{text}\n".encode())
 
 
-def read_body(request: Request, kind: type[T]) -> T:
+def headers_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers with lower-case names. Blanks around a value do not belong to it (RFC 9110, 5.5)."""
+    return {name.lower(): value.strip(" \t") for name, value in items}
+
+
+def read_body(request: Request, kind: type[T], form: Literal["strict", "lenient"]) -> T:
     """Read a JSON body as a type; an empty body counts as an empty object.
 
-    :raises RefusedError: if the body is no such JSON.
+    :param form: whether the body must be JSON, or may be as :mod:`lenient_json` reads it.
+    :raises RefusedError: if the body cannot be read.
     """
     try:
-        return msgspec.json.decode(request.body or b"{}", type=kind)
+        body = request.body if form == "strict" else to_json(request.body)
+        return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(400, "INVALID_PARAMETERS", f"The body cannot be read: {error}.") from None

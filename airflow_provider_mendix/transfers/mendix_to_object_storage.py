@@ -17,7 +17,11 @@ from airflow_provider_mendix.operators.arguments import RenderedArguments, boole
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
+
+    from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
 
 __all__ = ["MendixToObjectStorageOperator"]
 
@@ -75,27 +79,27 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        package_id: str,
-        destination: str | ObjectStoragePath,
-        destination_conn_id: str | None = None,
-        if_object_exists: IfObjectExists = "fail",
-        verify: Verify = "structure",
+        app_id: Text,
+        package_id: Text,
+        destination: ObjectStoragePath | Text,
+        destination_conn_id: Text | None = None,
+        if_object_exists: IfObjectExists | Text = "fail",
+        verify: Verify | Text = "structure",
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
         fast_path: bool = True,
-        mendix_conn_id: str = MendixHook.default_conn_name,
-        **kwargs: Any,
+        mendix_conn_id: Text = MendixHook.default_conn_name,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.package_id = package_id
-        self.destination = destination
-        self.destination_conn_id = destination_conn_id
-        self.if_object_exists = if_object_exists
-        self.verify = verify
+        self.app_id: Any = app_id
+        self.package_id: Any = package_id
+        self.destination: Any = destination
+        self.destination_conn_id: Any = destination_conn_id
+        self.if_object_exists: Any = if_object_exists
+        self.verify: Any = verify
         self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
         self.fast_path = boolean("fast_path", fast_path)
-        self.mendix_conn_id = mendix_conn_id
+        self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""

@@ -18,10 +18,13 @@ from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.archive.archived_object import ArchivedObject
+    from airflow_provider_mendix.operators.signatures import Text, WaitingArguments
 
 __all__ = ["ObjectStorageToMendixOperator"]
 
@@ -74,18 +77,18 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     def __init__(
         self,
         *,
-        app_id: str,
-        source: str | ObjectStoragePath,
-        source_conn_id: str | None = None,
-        name: str | None = None,
+        app_id: Text,
+        source: ObjectStoragePath | Text,
+        source_conn_id: Text | None = None,
+        name: Text | None = None,
         require_manifest: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
-        self.app_id = app_id
-        self.source = source
-        self.source_conn_id = source_conn_id
-        self.name = name
+        self.app_id: Any = app_id
+        self.source: Any = source
+        self.source_conn_id: Any = source_conn_id
+        self.name: Any = name
         self.require_manifest = boolean("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
@@ -186,10 +189,11 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
         The packages are listed in any case: a refused key or a wrong app shows here, and not after a gigabyte.
         """
+        from airflow_provider_mendix.builds.marker import is_retry as is_retry_of
         from airflow_provider_mendix.builds.started_before import Order, find_started_before
 
-        task: Any = context["ti"]
-        is_retry = task.try_number > 1
+        # An upload has no marker: after a Clear of the same DAG run, its package is found too.
+        is_retry = is_retry_of(context["ti"], self.retries, on_clear="reattach")
         not_before = _began_at(context) - MAX_CLOCK_SKEW
 
         def pick_own(packages: list[Package]) -> list[Package]:

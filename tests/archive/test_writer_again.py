@@ -99,8 +99,8 @@ class TestAnotherObject:
             transfer(package_id, place).execute(context)
 
     @pytest.mark.parametrize("manifest", [b"", b"{", b"\xff", b"null", b"[" * 100_000, b" " * 2_000_000])
-    def test_a_manifest_that_does_not_parse_says_nothing(self, manifest, package_id, place, context):
-        place.put(mda(package_id, SIZE), manifest=manifest)
+    def test_a_manifest_that_does_not_parse_says_nothing(self, manifest, package_id, platform, place, context):
+        place.put(platform.packages.content(package_id), manifest=manifest)
         with pytest.raises(AirflowFailException, match="manifest"):
             transfer(package_id, place).execute(context)
 

@@ -396,7 +396,9 @@ class TestLatestRevision:
     @pytest.mark.parametrize("asked", ["{}", "branches/{}"])
     @pytest.mark.parametrize("name", ["next", "Fehler behöben 2", "feature/日本 + 1%", "main2"])
     def test_a_branch_by_whichever_name(self, known_as, asked, name, known, platform):
-        platform.cloud.options = Options(git_branch_names=known_as, team_server_branch_names=known_as)
+        platform.cloud.options = Options(
+            git_branch_names=known_as, git_branch_paths="as_shown", team_server_branch_names=known_as
+        )
         newest = platform.repositories.push("shop", branch=name)
         found = MendixHook().latest_revision("shop", asked.format(name))
         assert (found.branch, found.revision) == (f"branches/{name}", newest)

@@ -21,6 +21,7 @@ from ..deploying import posts, put
 
 @pytest.fixture
 def hook(server, platform):
+    platform.cloud.options = Options(stop="asynchronous")
     platform.environments.timeline = DeploymentTimeline(5, 5, 5, 5, 5)
     return MendixHook()
 

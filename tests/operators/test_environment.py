@@ -77,6 +77,7 @@ class TestStop:
     @pytest.mark.parametrize("mode", MODES)
     def test_it_asks_once_and_waits(self, mode, platform, context, clock):
         put(platform, running=True)
+        platform.cloud.options = Options(stop="asynchronous")
         platform.environments.timeline = DeploymentTimeline(stopping=60)
         began = clock.now()
 
@@ -110,6 +111,7 @@ class TestStop:
     @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_it_times_out(self, mode, platform, context, clock):
         put(platform, running=True)
+        platform.cloud.options = Options(stop="asynchronous")
         platform.environments.timeline = DeploymentTimeline(stopping=6000)
         with pytest.raises(WaitTimeoutError, match="Environment Test of app shop: timed out. Last state: Running"):
             run_task(stop(timeout=600, **mode), context)
@@ -540,6 +542,7 @@ class TestGuard:
 
 def test_what_is_deferred_holds_no_secret(platform, context, package):
     put(platform, running=True)
+    platform.cloud.options = Options(stop="asynchronous")
     platform.environments.timeline = DeploymentTimeline(transporting=90)
     for task in (stop(deferrable=True), transport(package, deferrable=True)):
         with pytest.raises(TaskDeferred) as deferred:
@@ -563,6 +566,7 @@ def test_a_try_that_dies_after_any_request_is_completed_by_the_next(
     step, requests, deferrable, pause, platform, context, package, clock
 ):
     """The end is the same, and nothing is requested twice unless Mendix does not show it yet."""
+    platform.cloud.options = Options(stop="asynchronous")
     platform.environments.timeline = DeploymentTimeline(stopping=40, transporting=40, starting=40)
     put(platform, "Acceptance", "3.0.0", running=True)
     put(platform, running=step == "stop")

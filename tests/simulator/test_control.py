@@ -80,6 +80,32 @@ def test_tokens_are_added_and_revoked(server):
     assert change("revoked-tokens") == (404, 401)
 
 
+def test_commits_are_listed(server, talk):
+    pushed = talk.platform.repositories.push("shop", branch="hotfix", message="mend it")
+    shown = requests.get(f"{server.api_url}/_simulator/commits").json()
+    assert [(one["app_id"], one["branch"]) for one in shown] == [("shop", "main"), *[("shop", "hotfix")] * 2]
+    assert (shown[1]["revision"], shown[1]["message"]) == (pushed, "mend it")
+    assert shown[0]["revision"] == shown[2]["revision"]
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "choices"),
+    [
+        ("next-build", {"outcome": "explodes"}, "outcome (succeeds, fails_while_queued,"),
+        ("next-start", {"outcome": "explodes"}, "There are: succeeds, NO_PACKAGE"),
+        ("next-archive", {"outcome": "explodes"}, "There are: succeeds, completed, failed"),
+        ("apps", {"app_id": "x", "repository": "cvs"}, "repository (git, svn)"),
+        ("apps", {"app_id": "x", "repo": "git"}, "Its parameters: app_id, name, project_id"),
+        ("apps", {"app_id": "My Shop"}, "'my-shop'"),
+        ("faults", {"kind": "explodes"}, "bad_gateway"),
+    ],
+)
+def test_wrong_words_get_a_list_of_the_right_ones(server, action, payload, choices):
+    response = requests.post(f"{server.api_url}/_simulator/{action}", json=payload)
+    assert response.status_code == 400
+    assert choices in response.json()["error"]
+
+
 def test_wrong_payloads_are_refused_with_a_reason(server):
     base = f"{server.api_url}/_simulator"
     lost = requests.get(f"{base}/jornal")
@@ -142,6 +168,7 @@ class TestControlPlane:
             ("next-transport", "SERVICE UNAVAILABLE", lambda platform: platform.environments.next_transports),
             ("next-snapshot", "failed", lambda platform: platform.backups.next_snapshots),
             ("next-snapshot", "INVALID_STATE", lambda platform: platform.backups.next_snapshots),
+            ("next-archive", "UNSUPPORTED", lambda platform: platform.backups.next_archives),
             ("next-restore", "completed", lambda platform: platform.backups.next_restores),
         ],
     )

@@ -17,12 +17,15 @@ from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account
 from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.hooks.connection import base_url
+from airflow_provider_mendix.simulator.__main__ import parser
 from airflow_provider_mendix.simulator.faults.registry import KINDS
+
+_ANY_PORTS = [word for option in ("--port", "--repository-port", "--files-port") for word in (option, "0")]
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_mendix.simulator", "--port", "0", *arguments],
+        [sys.executable, "-m", "airflow_provider_mendix.simulator", *_ANY_PORTS, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -146,3 +149,45 @@ def test_program_lists_the_faults_that_there_are():
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
     assert all(name in ran.stderr for name in ("explodes", *KINDS))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--app", "My Shop"], "No app can be called 'My Shop'"),
+        (["--option", "stop=never"], "--option stop cannot be 'never'. It can be: synchronous, asynchronous."),
+        (["--option", "halt=never"], "There is no option 'halt'. There are: action_body,"),
+        (["--option", "ttl"], "--option ttl cannot be ''. It can be: a number."),
+    ],
+)
+def test_wrong_arguments_end_with_a_sentence(arguments, message):
+    process = run(*arguments)
+    _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert complaints.startswith(message)
+    assert len(complaints.splitlines()) == 1
+
+
+def test_options_and_the_banner():
+    process = run("--app", "shop", "--app", "plan", "--option", "ttl=7", "--seconds", "0", "--with-old-package")
+    try:
+        lines = []
+        while not lines or not lines[-1].startswith("export "):
+            lines.append(process.stdout.readline())
+        banner = "".join(lines)
+        words = shlex.split(lines[-1])
+        account = account_of(json.loads(words[1].removeprefix("AIRFLOW_CONN_MENDIX_DEFAULT=")))
+        with MendixClient(account) as mendix:
+            for app_id in ("shop", "plan"):
+                newest = mendix.send(app_repository.list_commits(project(mendix, app_id), "main")).items[0].id
+                assert f"App {app_id}: git, newest revision {newest} of main." in banner
+            (package,) = mendix.send(build.list_packages("shop"))
+            assert mendix.send(build.get_package("shop", package.package_id, url=True)).url.ttl == 7
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_all_three_ports_are_fixed_by_default():
+    defaults = parser().parse_args([])
+    assert (defaults.port, defaults.repository_port, defaults.files_port) == (8787, 8788, 8789)

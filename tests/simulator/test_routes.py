@@ -14,7 +14,7 @@ from .talking import AUTH, PROJECT, TOKEN_AUTH
 @pytest.mark.parametrize(
     ("method", "target"),
     [
-        ("POST", "/api/1/apps/shop/environments/Test/clean"),
+        ("POST", "/api/1/apps/shop/environments/Test/scale"),
         ("PUT", "/api/1/apps/shop/packages"),
         ("HEAD", "/api/1/apps/shop/packages"),
         ("GET", "/api/v1/apps/shop/packages"),

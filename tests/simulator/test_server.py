@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import socket
 import zipfile
 
@@ -185,9 +186,59 @@ def test_taken_port(server, talk):
     assert talk.platform.cloud.files_url == server.files_url
 
 
-def test_chunked_body_is_refused(server):
-    response = requests.post(f"{server.api_url}/api/1/apps/shop/packages", data=iter([b"{}"]), headers=AUTH)
-    assert response.status_code == 411
+def test_chunked_bodies(server, talk):
+    whole = json.dumps(START).encode()
+    with requests.Session() as session:
+        for _ in range(2):
+            url = f"{server.api_url}/api/1/apps/shop/packages"
+            response = session.post(url, data=iter([whole[:7], b"", whole[7:]]), headers=AUTH)
+            assert response.json()["PackageId"] in talk.platform.packages
+    assert len(talk.platform.packages) == 2
+
+
+def raw(server, request: bytes) -> bytes:
+    host, _, port = server.api_url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as line:
+        line.sendall(request)
+        line.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: line.recv(65536), b""))
+
+
+HEAD = b"POST /api/1/apps/shop/packages HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(
+    f"{name}: {value}\r\n".encode() for name, value in AUTH.items()
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"Transfer-Encoding: Chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\nTrailer: x\r\n\r\n", b"400 Bad Request"),
+        (b"Transfer-Encoding: chunked\r\n\r\nx\r\n{}\r\n0\r\n\r\n", b"400 Bad Request"),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n", b"400 Bad Request"),
+        (b"Transfer-Encoding: gzip\r\n\r\n{}", b"400 Bad Request"),
+        (b"Content-Length: -1\r\n\r\n{}", b"400 Bad Request"),
+        (b"Content-Length: x\r\n\r\n{}", b"400 Bad Request"),
+    ],
+)
+def test_odd_lengths(server, talk, body, status):
+    assert status in raw(server, HEAD + body).partition(b"\r\n")[0]
+    is_read = body.startswith(b"Transfer-Encoding: Chunked")
+    assert len(talk.platform.journal) == is_read
+    assert not talk.platform.packages
+
+
+def test_an_incomplete_chunked_body_is_not_handled(server, talk):
+    assert raw(server, HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{}") == b""
+    assert raw(server, HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n") == b""
+    assert not talk.platform.journal
+
+
+@pytest.mark.parametrize("blanks", [("", " "), (" \t ", "\t "), ("", "")])
+def test_blanks_around_a_value_do_not_belong_to_it(server, blanks):
+    before, after = blanks
+    lines = "".join(f"{name}:{before}{value}{after}\r\n" for name, value in AUTH.items())
+    request = f"GET /api/1/apps HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n"
+    assert b"200 OK" in raw(server, request.encode()).partition(b"\r\n")[0]
 
 
 def test_a_client_that_closes_the_connection_prints_nothing(server, capfd):

@@ -46,13 +46,14 @@ def list_repository_branches(cloud: Cloud, request: Request, project_id: str) ->
 
 @serves(app_repository.GET_BRANCH)
 def get_repository_branch(cloud: Cloud, request: Request, project_id: str, branch: str) -> Reply:
-    return _json(_shown_branch(branch, _find_branch(cloud, project_id, branch)))
+    return _json(_shown_branch(*_find_branch(cloud, project_id, branch)))
 
 
 @serves(app_repository.LIST_COMMITS)
 def list_commits(cloud: Cloud, request: Request, project_id: str, branch: str) -> Reply:
-    commits = {commit.id: commit for commit in reversed(_find_branch(cloud, project_id, branch))}
-    page, cursors = _page(cloud.options, request, [project_id, branch], list(commits))
+    name, oldest_first = _find_branch(cloud, project_id, branch)
+    commits = {commit.id: commit for commit in reversed(oldest_first)}
+    page, cursors = _page(cloud.options, request, [project_id, name], list(commits))
     return _json({"items": [_shown_commit(commits[number]) for number in page], "cursors": cursors})
 
 
@@ -65,13 +66,17 @@ def _find_app(cloud: Cloud, project_id: str) -> App:
     return app
 
 
-def _find_branch(cloud: Cloud, project_id: str, branch: str) -> Sequence[Commit]:
+def _find_branch(cloud: Cloud, project_id: str, branch: str) -> tuple[str, Sequence[Commit]]:
     if _UUID.fullmatch(project_id) and is_impossible(branch):
         raise repository_refusal(400, f"No branch can be called {branch!r}.")
-    branches = _branches(cloud, _find_app(cloud, project_id))
-    if branch not in branches:
+    app = _find_app(cloud, project_id)
+    branches = _branches(cloud, app)
+    name = branch
+    if branch not in branches and app.repository == "git" and cloud.options.git_branch_paths == "both":
+        name = branch.removeprefix(PREFIX) if branch.startswith(PREFIX) else PREFIX + branch
+    if name not in branches or (name != branch and name == cloud.repositories[app.app_id].main_line):
         raise repository_refusal(404, f"The repository has no branch {branch!r}.")
-    return branches[branch]
+    return name, branches[name]
 
 
 def _branches(cloud: Cloud, app: App) -> dict[str, Sequence[Commit]]:

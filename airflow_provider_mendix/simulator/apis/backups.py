@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api import backups
+from airflow_provider_mendix.api.call import Endpoint
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.simulator.routes import serves
 from airflow_provider_mendix.simulator.state.backups import (
@@ -23,6 +24,7 @@ from airflow_provider_mendix.simulator.state.backups import (
     FAILED,
     RESTORE_CODES,
     SNAPSHOT_CODES,
+    Archive,
     Restore,
     Snapshot,
     job_steps,
@@ -32,6 +34,7 @@ from airflow_provider_mendix.simulator.state.environments import StoredEnvironme
 from airflow_provider_mendix.simulator.state.planned import Outcomes
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
 
+SNAPSHOT = "/apps/{project_id}/environments/{environment_id}/snapshots/{snapshot_id}"
 _LARGEST_PAGE = 100
 _MESSAGES = {COMPLETED: "The simulator is done.", FAILED: "The simulator was asked to fail."}
 
@@ -42,7 +45,7 @@ class _Comment(msgspec.Struct):
 
 @serves(backups.LIST_SNAPSHOTS)
 def list_snapshots(cloud: Cloud, request: Request, project_id: str, environment_id: str) -> Reply:
-    environment = _find_environment(cloud, project_id, environment_id)
+    environment = find_environment(cloud, project_id, environment_id)
     offset, limit = _number(request, "offset", 0), _number(request, "limit", _LARGEST_PAGE)
     found = sorted(cloud.backups.snapshots_of(environment), key=lambda snapshot: snapshot.snapshot_id)
     page = found[offset : offset + min(limit, _LARGEST_PAGE)]
@@ -52,10 +55,10 @@ def list_snapshots(cloud: Cloud, request: Request, project_id: str, environment_
 
 @serves(backups.CREATE_SNAPSHOT)
 def create_snapshot(cloud: Cloud, request: Request, project_id: str, environment_id: str) -> Reply:
-    environment = _find_environment(cloud, project_id, environment_id)
-    comment = read_body(request, _Comment).comment
+    environment = find_environment(cloud, project_id, environment_id)
+    comment = read_body(request, _Comment, cloud.options.request_json).comment
     _check_not_busy(cloud, environment)
-    outcome = _take_outcome(cloud.backups.next_snapshots, SNAPSHOT_CODES)
+    outcome = take_outcome(cloud.backups.next_snapshots, SNAPSHOT_CODES)
     now = cloud.clock.now()
     snapshot = Snapshot(
         snapshot_id=str(uuid.uuid4()),
@@ -74,16 +77,34 @@ def create_snapshot(cloud: Cloud, request: Request, project_id: str, environment
 
 @serves(backups.GET_SNAPSHOT)
 def get_snapshot(cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str) -> Reply:
-    environment = _find_environment(cloud, project_id, environment_id)
-    snapshot = cloud.backups.snapshot(snapshot_id)
-    if snapshot is None or snapshot.environment_id != environment.environment_id:
-        raise RefusedError(404, "NOT_FOUND", f"{environment.mode} has no snapshot {snapshot_id}.")
-    return json_reply(_shown_snapshot(cloud, snapshot))
+    environment = find_environment(cloud, project_id, environment_id)
+    return json_reply(_shown_snapshot(cloud, find_snapshot(cloud, environment, snapshot_id)))
+
+
+@serves(Endpoint[None](backups.BACKUPS_API, "PUT", SNAPSHOT, returns=None, repeatable=True))
+def update_snapshot(
+    cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str
+) -> Reply:
+    environment = find_environment(cloud, project_id, environment_id)
+    snapshot = find_snapshot(cloud, environment, snapshot_id)
+    comment = read_body(request, _Comment, cloud.options.request_json).comment
+    changed = msgspec.structs.replace(snapshot, comment=comment)
+    cloud.backups.snapshots[snapshot_id] = changed
+    return json_reply(_shown_snapshot(cloud, changed))
+
+
+@serves(Endpoint[None](backups.BACKUPS_API, "DELETE", SNAPSHOT, returns=None, repeatable=True))
+def delete_snapshot(
+    cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str
+) -> Reply:
+    environment = find_environment(cloud, project_id, environment_id)
+    del cloud.backups.snapshots[find_snapshot(cloud, environment, snapshot_id).snapshot_id]
+    return Reply(204)
 
 
 @serves(backups.CREATE_RESTORE)
 def create_restore(cloud: Cloud, request: Request, project_id: str, environment_id: str) -> Reply:
-    target = _find_environment(cloud, project_id, environment_id)
+    target = find_environment(cloud, project_id, environment_id)
     snapshot_id = request.query.get("source_snapshot_id", "")
     if not snapshot_id or request.query.get("db_only", "false").lower() not in ("true", "false"):
         raise RefusedError(400, "INVALID_PARAMETERS", "A source_snapshot_id is missing, or db_only is no flag.")
@@ -99,7 +120,7 @@ def create_restore(cloud: Cloud, request: Request, project_id: str, environment_
     now = cloud.clock.now()
     if snapshot.state(now) != COMPLETED:
         raise _not_allowed(f"Snapshot {snapshot_id} is {snapshot.state(now)}.")
-    outcome = _take_outcome(cloud.backups.next_restores, RESTORE_CODES)
+    outcome = take_outcome(cloud.backups.next_restores, RESTORE_CODES)
     restore = Restore(
         restore_id=str(uuid.uuid4()),
         environment_id=target.environment_id,
@@ -115,14 +136,18 @@ def create_restore(cloud: Cloud, request: Request, project_id: str, environment_
 
 @serves(backups.GET_RESTORE)
 def get_restore(cloud: Cloud, request: Request, project_id: str, environment_id: str, restore_id: str) -> Reply:
-    environment = _find_environment(cloud, project_id, environment_id)
+    environment = find_environment(cloud, project_id, environment_id)
     restore = cloud.backups.restores.get(restore_id)
     if restore is None or restore.environment_id != environment.environment_id:
         raise RefusedError(400, "NOT_FOUND", f"{environment.mode} has no restore {restore_id}.")
     return json_reply(_shown_restore(cloud, restore))
 
 
-def _find_environment(cloud: Cloud, project_id: str, environment_id: str) -> StoredEnvironment:
+def find_environment(cloud: Cloud, project_id: str, environment_id: str) -> StoredEnvironment:
+    """Return an environment by the UUIDs of its project and its own.
+
+    :raises RefusedError: if there is none, or the user has no API Rights or no Access to Backups on it.
+    """
     if not project_id or not environment_id:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both ProjectId and EnvironmentId must be given.")
     app = cloud.apps.of_project(project_id)
@@ -133,6 +158,17 @@ def _find_environment(cloud: Cloud, project_id: str, environment_id: str) -> Sto
     if not cloud.permissions.has("api", *key) or not cloud.permissions.has("backups", *key):
         raise RefusedError(403, "NO_ACCESS", f"The user has no access to the backups of {environment.mode}.")
     return environment
+
+
+def find_snapshot(cloud: Cloud, environment: StoredEnvironment, snapshot_id: str) -> Snapshot:
+    """Return a snapshot of an environment.
+
+    :raises RefusedError: if there is none.
+    """
+    snapshot = cloud.backups.snapshot(snapshot_id)
+    if snapshot is None or snapshot.environment_id != environment.environment_id:
+        raise RefusedError(404, "NOT_FOUND", f"{environment.mode} has no snapshot {snapshot_id}.")
+    return snapshot
 
 
 def _environment_of(cloud: Cloud, app_id: str, environment_id: str) -> StoredEnvironment | None:
@@ -146,7 +182,11 @@ def _check_not_busy(cloud: Cloud, environment: StoredEnvironment, *, is_restore:
         raise RefusedError(400, "ENVIRONMENT_BUSY", f"Something else is being done to {environment.mode}.")
 
 
-def _take_outcome(outcomes: Outcomes, codes: Mapping[str, int]) -> str:
+def take_outcome(outcomes: Outcomes, codes: Mapping[str, int]) -> str:
+    """Return the state in which a job ends.
+
+    :raises RefusedError: if a code was planned.
+    """
     outcome = outcomes.take() or COMPLETED
     if outcome in codes:
         raise RefusedError(codes[outcome], outcome, "The simulator was asked for this.")
@@ -165,7 +205,7 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 def _shown_snapshot(cloud: Cloud, snapshot: Snapshot, state: str | None = None) -> dict[str, Any]:
-    shown = _shown_progress(cloud, snapshot, state)
+    shown = shown_progress(cloud, snapshot, state)
     return {
         "snapshot_id": snapshot.snapshot_id,
         "comment": snapshot.comment,
@@ -181,12 +221,12 @@ def _shown_restore(cloud: Cloud, restore: Restore, state: str | None = None) -> 
         "source_snapshot_id": restore.source.snapshot_id,
         "source_environment_id": restore.source.environment_id,
         "target_environment_id": restore.environment_id,
-        **_shown_progress(cloud, restore, state),
+        **shown_progress(cloud, restore, state),
     }
 
 
-def _shown_progress(cloud: Cloud, job: Snapshot | Restore, state: str | None) -> dict[str, Any]:
-    """Return what both kinds show; dates and messages appear once they are finished.
+def shown_progress(cloud: Cloud, job: Snapshot | Restore | Archive, state: str | None) -> dict[str, Any]:
+    """Return what all kinds of jobs show; dates and messages appear once they are finished.
 
     :param state: replaces the present one: the first response says ``queued``, even if no time passes.
     """

@@ -17,6 +17,7 @@ from airflow_provider_mendix.simulator.apis.files import link
 from airflow_provider_mendix.simulator.routes import serves
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage
+from airflow_provider_mendix.simulator.state.repositories import DEFAULT_MENDIX_VERSION
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
 
 
@@ -61,7 +62,7 @@ def download_package(cloud: Cloud, request: Request, app_id: str, package_id: st
 @serves(build.START_BUILD)
 def start_build(cloud: Cloud, request: Request, app_id: str) -> Reply:
     app = find_app(cloud, app_id, unknown=cloud.options.unknown_app_on_start)
-    payload = read_body(request, _Start)
+    payload = read_body(request, _Start, cloud.options.request_json)
     if payload.revision in (None, "") or not payload.version:
         raise RefusedError(400, "INVALID_PARAMETERS", "Both Revision and Version must be given.")
     if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", payload.version):
@@ -69,13 +70,17 @@ def start_build(cloud: Cloud, request: Request, app_id: str) -> Reply:
     outcome = cloud.packages.take_outcome()
     if outcome is BuildOutcome.REFUSED:
         raise RefusedError(500, "BUILD_FAILED", "The build could not be started.")
+    revision = str(payload.revision)
+    commit = cloud.repositories.find(app.app_id, revision)
     package_id = cloud.packages.add(
         app.app_id,
         version=payload.version,
-        revision=str(payload.revision),
+        # Mendix shows eight characters of a hash, even if a shorter one was given.
+        revision=commit.id if commit else revision,
         branch=payload.branch,
         description=payload.description or "",
         creator=creator_of(cloud, request),
+        mendix_version=commit.mendix_version if commit else DEFAULT_MENDIX_VERSION,
         steps=outcome.steps(cloud.packages.timeline),
     )
     return json_reply({"PackageId": package_id})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from airflow_provider_mendix.api import deploy
 from airflow_provider_mendix.simulator.routes import serves
-from airflow_provider_mendix.simulator.state.apps import App
+from airflow_provider_mendix.simulator.state.apps import App, is_app_id
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
 
@@ -32,7 +30,7 @@ def find_app(cloud: Cloud, app_id: str, unknown: str = "APP_NOT_FOUND") -> App:
     """
     if app_id in cloud.apps:
         return cloud.apps[app_id]
-    if not re.fullmatch(r"[A-Za-z0-9-]+", app_id) or unknown == "INVALID_APPID":
+    if not is_app_id(app_id) or unknown == "INVALID_APPID":
         raise RefusedError(400, "INVALID_APPID", f"{app_id!r} is not the subdomain of an app.")
     raise RefusedError(404, "APP_NOT_FOUND", f"No app {app_id} is known to this simulator.")
 

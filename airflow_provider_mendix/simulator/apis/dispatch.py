@@ -5,12 +5,14 @@ from __future__ import annotations
 from airflow_provider_mendix.simulator import routes
 from airflow_provider_mendix.simulator.apis import (
     app_repository,
+    archives,
     backups,
     build,
     deploy,
     deploy_v2,
     environments,
     files,
+    logs,
     settings,
     team_server,
 )
@@ -18,7 +20,18 @@ from airflow_provider_mendix.simulator.apis.credentials import check_credentials
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
 
-FAMILIES = (app_repository, backups, build, deploy, deploy_v2, environments, settings, team_server)
+FAMILIES = (
+    app_repository,
+    archives,
+    backups,
+    build,
+    deploy,
+    deploy_v2,
+    environments,
+    logs,
+    settings,
+    team_server,
+)
 """The modules that register handlers of endpoints."""
 
 

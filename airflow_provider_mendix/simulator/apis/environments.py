@@ -2,9 +2,9 @@
 
 The messages are our own; Mendix's codes and HTTP statuses are the contract. It does not say when some of the codes
 come. Here a package that failed is ``NOT ALLOWED``, a stop during a start is ``STOP_FAILED``, and a start during a
-restore gives a job that fails with ``ALREADY_LOCKED``. An environment that is being stopped still reads
-``Running``, and so to start it is ``ALREADY_STARTED``. ``NO_ACCESS`` for stop and start without Transport Rights
-is invented: it is documented for transports and backups. Free Apps have no environments here.
+restore gives a job that fails with ``ALREADY_LOCKED``. An environment that is being stopped (``Options.stop``)
+still reads ``Running``, and so to start it is ``ALREADY_STARTED``. ``NO_ACCESS`` for stop and start without
+Transport Rights is invented: it is documented for transports and backups. Free Apps have no environments here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api import deploy
+from airflow_provider_mendix.api.call import Endpoint
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.simulator.apis.build import shown_package
 from airflow_provider_mendix.simulator.apis.deploy import find_app
 from airflow_provider_mendix.simulator.routes import serves
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.state.environments import (
+    CLEAN_DATA,
     MIGRATED,
     START_CODES,
     STOP_CODES,
@@ -30,8 +32,9 @@ from airflow_provider_mendix.simulator.state.environments import (
     StoredEnvironment,
 )
 from airflow_provider_mendix.simulator.state.packages import FAILED, SUCCEEDED
-from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
+from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body, text_reply
 
+ENVIRONMENT = "/apps/{app_id}/environments/{environment}"
 _STARTED = "ALREADY_STARTED"
 
 
@@ -74,7 +77,7 @@ def transport_package(cloud: Cloud, request: Request, app_id: str, environment: 
     target = find_environment(cloud, app_id, environment)
     if not cloud.permissions.has("transport", target.app_id, target.mode):
         raise _refused_transport("TRANSPORT_NOT_ALLOWED")
-    package_id = read_body(request, _Transport).package_id
+    package_id = read_body(request, _Transport, cloud.options.request_json).package_id
     package = cloud.packages.get(package_id)
     if package is None or package.app_id != target.app_id:
         raise RefusedError(404, "PACKAGE_NOT_FOUND", f"App {target.app_id} has no package {package_id}.")
@@ -87,7 +90,7 @@ def transport_package(cloud: Cloud, request: Request, app_id: str, environment: 
     if code:
         raise _refused_transport(code)
     target.change_at(cloud.clock.now() + cloud.environments.timeline.transporting, package_id=package_id)
-    return Reply(200)
+    return _done(cloud)
 
 
 @serves(deploy.STOP_ENVIRONMENT)
@@ -102,16 +105,16 @@ def stop_environment(cloud: Cloud, request: Request, app_id: str, environment: s
     if code:
         raise RefusedError(STOP_CODES[code], code, f"{target.mode} could not be stopped.")
     if runs and not target.is_stopping:
-        stopped_at = cloud.clock.now() + cloud.environments.timeline.stopping
-        target.change_at(stopped_at, running_package_id=None, model_version=None)
-    return Reply(200)
+        seconds = 0 if cloud.options.stop == "synchronous" else cloud.environments.timeline.stopping
+        target.change_at(cloud.clock.now() + seconds, running_package_id=None, model_version=None)
+    return _done(cloud)
 
 
 @serves(deploy.START_ENVIRONMENT)
 def start_environment(cloud: Cloud, request: Request, app_id: str, environment: str) -> Reply:
     find_app(cloud, app_id)
     target = find_environment_to_change(cloud, app_id, environment)
-    auto_sync_db = read_body(request, _Start).auto_sync_db
+    auto_sync_db = read_body(request, _Start, cloud.options.request_json).auto_sync_db
     if target.package_id is None:
         raise RefusedError(500, "NO_MDA_HAS_BEEN_DEPLOYED", f"There is no package on {target.mode}.")
     if target.status is EnvironmentStatus.RUNNING:
@@ -145,9 +148,22 @@ def get_start_job(cloud: Cloud, request: Request, app_id: str, environment: str,
     return json_reply({"Status": "Started"})
 
 
-def find_environment(cloud: Cloud, app_id: str, mode: str) -> StoredEnvironment:
+@serves(Endpoint[None](deploy.DEPLOY_API, "POST", f"{ENVIRONMENT}/clean", returns=None, repeatable=False))
+def clean_environment(cloud: Cloud, request: Request, app_id: str, environment: str) -> Reply:
+    target = find_environment_to_change(cloud, app_id, environment)
+    if target.status is EnvironmentStatus.RUNNING:
+        raise RefusedError(403, "ENVIRONMENT_NOT_STOPPED", f"{target.mode} must be stopped.")
+    if target.status is EnvironmentStatus.EMPTY:
+        raise RefusedError(422, "ENVIRONMENT_NOT_DEPLOYED", f"There is no package on {target.mode}.")
+    target.data, target.data_version = CLEAN_DATA, None
+    shown = _shown(cloud, target)
+    return json_reply([{name: shown[name] for name in ("Status", "Mode", "Url")}])
+
+
+def find_environment(cloud: Cloud, app_id: str, mode: str, *, forbidden: str = "NO_ACCESS") -> StoredEnvironment:
     """Return an environment by its name.
 
+    :param forbidden: the code if the user has no API Rights on it.
     :raises RefusedError: if there is none, or the user has no API Rights on it.
     """
     if not app_id or not mode:
@@ -158,7 +174,7 @@ def find_environment(cloud: Cloud, app_id: str, mode: str) -> StoredEnvironment:
     for environment in cloud.environments.of(app_id):
         if fold(environment.mode) == fold(mode):
             if not cloud.permissions.has("api", app_id, environment.mode):
-                raise RefusedError(403, "NO_ACCESS", f"The user has no API Rights on {mode} of {app_id}.")
+                raise RefusedError(403, forbidden, f"The user has no API Rights on {mode} of {app_id}.")
             return environment
     raise RefusedError(404, "ENVIRONMENT_NOT_FOUND", f"There is no environment {mode} of an app {app_id}.")
 
@@ -172,6 +188,15 @@ def find_environment_to_change(cloud: Cloud, app_id: str, mode: str) -> StoredEn
     if not cloud.permissions.has("transport", app_id, environment.mode):
         raise RefusedError(403, "NO_ACCESS", f"The user has no Transport Rights on {mode} of {app_id}.")
     return environment
+
+
+def _done(cloud: Cloud) -> Reply:
+    match cloud.options.action_body:
+        case "text":
+            return text_reply(200, "OK")
+        case "json":
+            return json_reply({})
+    return Reply(200)
 
 
 def _obstacle(cloud: Cloud, environment: StoredEnvironment, auto_sync_db: bool) -> str:

@@ -1,4 +1,4 @@
-"""The file host: signed links to package files, and the apps themselves for health probes.
+"""The file host: signed links to packages, archives and logs, and the apps themselves for health probes.
 
 Mendix says nothing about this host beyond the link and its time to live. That it refuses credentials, how it
 refuses, and that it understands ranges is how object stores with signed links behave, not documented.
@@ -20,10 +20,14 @@ _CREDENTIALS = ("mendix-username", "mendix-apikey", "authorization")
 
 
 def link(cloud: Cloud, package_id: str) -> str:
-    """Return a signed link to the file of a package, which expires after ``Options.ttl`` seconds."""
-    expires = math.ceil(cloud.clock.now() + cloud.options.ttl)
-    signature = _sign(cloud.link_secret, package_id, expires)
-    return f"{cloud.files_url}/packages/{package_id}.mda?expires={expires}&signature={signature}"
+    """Return a signed link to the file of a package."""
+    return signed_link(cloud, f"/packages/{package_id}.mda", cloud.options.ttl)
+
+
+def signed_link(cloud: Cloud, path: str, ttl: float) -> str:
+    """Return a link to a file that expires after ``ttl`` seconds."""
+    expires = math.ceil(cloud.clock.now() + ttl)
+    return f"{cloud.files_url}{path}?expires={expires}&signature={_sign(cloud, path, expires)}"
 
 
 def respond(cloud: Cloud, request: Request) -> Reply:
@@ -34,25 +38,35 @@ def respond(cloud: Cloud, request: Request) -> Reply:
         return text_reply(400, "A signed link is its own credential. Send no other along.")
     if request.method not in ("GET", "HEAD"):
         return text_reply(405, "Only GET and HEAD.")
-    match = re.fullmatch(r"/packages/([^/]+)\.mda", unquote(request.path))
-    if not match:
+    path = unquote(request.path)
+    file = re.fullmatch(r"/(packages|archives|logs|access-logs)/(.+)\.(?:mda|tar\.gz|txt)", path)
+    if not file:
         return text_reply(404, "There is no such file.")
-    package_id = match[1]
     expires = request.query.get("expires", "")
     signature = request.query.get("signature", "")
     if not re.fullmatch(r"[0-9]{1,15}", expires) or not hmac.compare_digest(
-        _sign(cloud.link_secret, package_id, int(expires)), signature.encode("ascii", "replace").decode()
+        _sign(cloud, path, int(expires)), signature.encode("ascii", "replace").decode()
     ):
         return text_reply(403, "The signature does not fit.")
     if cloud.clock.now() > int(expires):
         return text_reply(403, "The link has expired.")
-    if package_id not in cloud.packages:
+    content = _content(cloud, *file.groups())
+    if content is None:
         return text_reply(404, "There is no such file.")
-    return _file(request, cloud.packages.content(package_id), cloud.options.ranges)
+    return _file(request, content, cloud.options.ranges)
 
 
-def _sign(secret: bytes, package_id: str, expires: int) -> str:
-    return hmac.new(secret, f"{package_id} {expires}".encode(), hashlib.sha256).hexdigest()
+def _content(cloud: Cloud, kind: str, name: str) -> bytes | None:
+    if kind == "packages":
+        return cloud.packages.content(name) if name in cloud.packages else None
+    if kind == "archives":
+        archive = cloud.backups.archives.get(name)
+        return archive.content() if archive else None
+    return f"{name.rpartition('/')[2]} The simulator writes no {kind}.\n".encode()
+
+
+def _sign(cloud: Cloud, path: str, expires: int) -> str:
+    return hmac.new(cloud.link_secret, f"{path} {expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def _file(request: Request, body: bytes, ranges: bool) -> Reply:

@@ -37,7 +37,7 @@ def get_settings(cloud: Cloud, request: Request, app_id: str, environment: str) 
 @serves(deploy.SET_SETTINGS)
 def set_settings(cloud: Cloud, request: Request, app_id: str, environment: str) -> Reply:
     target = find_environment_to_change(cloud, app_id, environment)
-    payload = read_body(request, _Settings)
+    payload = read_body(request, _Settings, cloud.options.request_json)
     changes = [
         (payload.constants, target.constants, "CONSTANT_NOT_FOUND"),
         (payload.custom_settings, target.custom_settings, "CUSTOM_SETTING_NOT_SUPPORTED"),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import msgspec
 
 from airflow_provider_mendix.simulator.state.repositories import PREFIX, RepositoryType
+
+_SUBDOMAIN = re.compile(r"[A-Za-z0-9-]+")
+
+
+class InvalidAppError(ValueError):
+    """An app cannot have this id."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +47,11 @@ class Apps(dict[str, App]):
         """Return the app with the UUID of a project."""
         wanted = project_id.lower()
         return next((app for app in self.values() if app.project_id.lower() == wanted), None)
+
+
+def is_app_id(app_id: str) -> bool:
+    """Return whether an app can have an id, which is a subdomain."""
+    return bool(_SUBDOMAIN.fullmatch(app_id))
 
 
 def default_project_id(app_id: str) -> str:

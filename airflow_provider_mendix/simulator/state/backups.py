@@ -1,8 +1,11 @@
-"""Snapshots of the data of environments, and their restores."""
+"""Snapshots of the data of environments, their archives and their restores."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
+import tarfile
 from collections.abc import Mapping
 from typing import Literal
 
@@ -23,6 +26,9 @@ SNAPSHOT_CODES: Mapping[str, int] = {
     "SERVICE_UNAVAILABLE": 500,
 }
 RESTORE_CODES: Mapping[str, int] = {**SNAPSHOT_CODES, "ERROR_NOT_ALLOWED": 400}
+ARCHIVE_CODES: Mapping[str, int] = {**SNAPSHOT_CODES, "UNSUPPORTED": 400}
+
+DataType = Literal["files_and_database", "database_only"]
 
 
 class _Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +62,30 @@ class Snapshot(_Job, frozen=True, kw_only=True):
     data_version: str | None
 
 
+class Archive(_Job, frozen=True, kw_only=True):
+    """A file with the data of a snapshot.
+
+    :param created_at: seconds since the epoch.
+    """
+
+    archive_id: str
+    source: Snapshot
+    data_type: DataType
+
+    def content(self) -> bytes:
+        """Return the file, the same every time."""
+        files = {"db/db.backup": self.source.data.encode()}
+        if self.data_type == "files_and_database":
+            files["tree/file.txt"] = b"A file of the app.\n"
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for name, body in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(body)
+                archive.addfile(entry, io.BytesIO(body))
+        return gzip.compress(buffer.getvalue(), mtime=0)
+
+
 class Restore(_Job, frozen=True, kw_only=True):
     """A restore of a snapshot.
 
@@ -69,19 +99,23 @@ class Restore(_Job, frozen=True, kw_only=True):
 
 
 class Backups:
-    """The snapshots and restores of all environments.
+    """The snapshots of all environments, their archives and restores.
 
     :ivar snapshots: by id.
+    :ivar archives: by id.
     :ivar restores: by id.
     :ivar next_snapshots: how the next snapshots end: ``completed``, ``failed``, or a code that the call is refused
         with.
+    :ivar next_archives: likewise.
     :ivar next_restores: likewise.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.snapshots: dict[str, Snapshot] = {}
+        self.archives: dict[str, Archive] = {}
         self.restores: dict[str, Restore] = {}
         self.next_snapshots = Outcomes(SNAPSHOT_CODES, (COMPLETED, FAILED))
+        self.next_archives = Outcomes(ARCHIVE_CODES, (COMPLETED, FAILED))
         self.next_restores = Outcomes(RESTORE_CODES, (COMPLETED, FAILED))
         self._clock = clock
 

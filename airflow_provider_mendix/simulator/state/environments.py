@@ -21,6 +21,7 @@ from airflow_provider_mendix.simulator.state.packages import Packages
 from airflow_provider_mendix.simulator.state.planned import Outcomes
 
 PRODUCTION = "Production"
+CLEAN_DATA = "as it was at first"
 DEFAULT_ENVIRONMENTS = ("Test", "Acceptance", PRODUCTION)
 
 START_CODES: Mapping[str, int] = dict.fromkeys(
@@ -65,6 +66,7 @@ class DeploymentTimeline(msgspec.Struct, frozen=True):
     :param starting: how long a start job is ``Starting``, however it ends.
     :param backing_up: until a snapshot is finished; it is queued for a fifth of the time.
     :param restoring: until a restore is finished, likewise.
+    :param archiving: until an archive of a snapshot is finished, likewise.
     """
 
     stopping: float = 5.0
@@ -72,11 +74,12 @@ class DeploymentTimeline(msgspec.Struct, frozen=True):
     starting: float = 20.0
     backing_up: float = 30.0
     restoring: float = 30.0
+    archiving: float = 10.0
 
     @classmethod
     def of(cls, seconds: float) -> Self:
-        """Divide the time of a whole deployment, with a backup and a restore."""
-        return cls(*(share * seconds for share in (0.1, 0.1, 0.3, 0.25, 0.25)))
+        """Divide the time of a whole deployment, with a snapshot, its archive and a restore."""
+        return cls(*(share * seconds for share in (0.1, 0.1, 0.3, 0.2, 0.2, 0.1)))
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -113,7 +116,7 @@ class StoredEnvironment(msgspec.Struct, kw_only=True):
     package_id: str | None = None
     running_package_id: str | None = None
     model_version: str | None = None
-    data: str = "as it was at first"
+    data: str = CLEAN_DATA
     data_version: str | None = None
     constants: dict[str, str | None] = {}
     custom_settings: dict[str, str | None] = {}

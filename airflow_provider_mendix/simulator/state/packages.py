@@ -15,7 +15,8 @@ import msgspec
 
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.simulator.state.apps import App, Apps
-from airflow_provider_mendix.simulator.state.package_file import mda, mda_size
+from airflow_provider_mendix.simulator.state.package_file import Metadata, mda, mda_size
+from airflow_provider_mendix.simulator.state.repositories import DEFAULT_MENDIX_VERSION
 
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
@@ -102,6 +103,7 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     :param version: four parts.
     :param created_at: seconds since the epoch.
     :param in_use: whether it cannot be deleted, even if no environment has it.
+    :param metadata: what its file says about itself.
     :param file: what was uploaded; the file of a build is made when it is asked for.
     """
 
@@ -116,6 +118,7 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     size: int
     steps: Steps = ((SUCCEEDED, math.inf),)
     in_use: bool = False
+    metadata: Metadata = Metadata()
     file: bytes | None = None
 
 
@@ -164,6 +167,7 @@ class Packages(dict[str, StoredPackage]):
         branch: str | None = None,
         description: str = "",
         creator: str = "Demo Engineer",
+        mendix_version: str | None = DEFAULT_MENDIX_VERSION,
         age: float = 0.0,
         in_use: bool = False,
         steps: Steps = ((SUCCEEDED, math.inf),),
@@ -171,6 +175,7 @@ class Packages(dict[str, StoredPackage]):
         """Add a package, made ``age`` seconds ago, and return its id.
 
         :param version: three parts.
+        :param mendix_version: four parts; its file says so.
         :param in_use: refuse to delete it.
         :param steps: the states it goes through; by default it is finished.
         :raises KeyError: if there is no such app.
@@ -178,6 +183,13 @@ class Packages(dict[str, StoredPackage]):
         app = self._apps[app_id]
         package_id = str(uuid.uuid4())
         full_version = app.version(version, revision)
+        metadata = Metadata(
+            runtime_version=mendix_version,
+            model_version=full_version,
+            java_version="21",
+            project_id=app.project_id,
+            project_name=app.name,
+        )
         with self._lock:
             self[package_id] = StoredPackage(
                 package_id=package_id,
@@ -188,9 +200,10 @@ class Packages(dict[str, StoredPackage]):
                 description=description,
                 creator=creator,
                 created_at=self._clock.now() - age,
-                size=mda_size(package_id, self.default_size),
+                size=mda_size(package_id, self.default_size, metadata),
                 steps=steps,
                 in_use=in_use,
+                metadata=metadata,
             )
         return package_id
 
@@ -240,7 +253,7 @@ class Packages(dict[str, StoredPackage]):
     def content(self, package_id: str) -> bytes:
         """Return the file of a package."""
         package = self[package_id]
-        return mda(package_id, package.size) if package.file is None else package.file
+        return mda(package_id, package.size, package.metadata) if package.file is None else package.file
 
     def sha256(self, package_id: str) -> str:
         """Return the digest of that file, in hexadecimal."""

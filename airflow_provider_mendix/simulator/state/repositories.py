@@ -16,6 +16,7 @@ RepositoryType = Literal["git", "svn"]
 
 MAIN_LINES: Mapping[RepositoryType, str] = {"git": "main", "svn": "trunk"}
 PREFIX = "branches/"
+DEFAULT_MENDIX_VERSION = "10.24.0.1"
 
 
 class InvalidBranchError(ValueError):
@@ -37,7 +38,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     author_name: str = "Demo Engineer"
     date: float
     message: str
-    mendix_version: str | None = "10.24.0.1"
+    mendix_version: str | None = DEFAULT_MENDIX_VERSION
     stories: tuple[str, ...] = ()
 
 
@@ -133,7 +134,7 @@ class Repositories(dict[str, Repository]):
         message: str = "Change something",
         author: str = "dev@example.com",
         author_name: str = "Demo Engineer",
-        mendix_version: str | None = "10.24.0.1",
+        mendix_version: str | None = DEFAULT_MENDIX_VERSION,
         stories: Iterable[str] = (),
         age: float = 0.0,
     ) -> str:
@@ -155,6 +156,13 @@ class Repositories(dict[str, Repository]):
         with self._lock:
             self[app_id] = self[app_id].with_commit(branch, commit)
             return self.commits(app_id, branch)[0].id
+
+    def find(self, app_id: str, revision: str) -> Commit | None:
+        """Return the one commit with an id or, with Git, with a hash that begins like this."""
+        known = {commit.id: commit for commits in self[app_id].branches.values() for commit in commits}
+        short = self[app_id].type == "git" and bool(revision)
+        found = [known[id_] for id_ in known if id_ == revision or (short and id_.startswith(revision))]
+        return found[0] if len(found) == 1 else None
 
     def commits(self, app_id: str, branch: str | None = None) -> tuple[Commit, ...]:
         """Return the commits of a branch, newest first.

@@ -98,18 +98,31 @@ class TestAppRepository:
         assert x["latestCommit"]["author"] == {"name": "bob@example.com", "email": "bob@example.com"}
         assert walk(svn, f"{REPOSITORY}/branches/branches%2Fx/commits") == [["3", "2", "1"]]
 
-    def test_only_one_form_of_names(self, talk, talk_with):
+    def test_forms_of_names(self, talk, talk_with):
         def found(talk: Talk) -> tuple[list[str], list[int]]:
             talk.platform.repositories.push("shop", branch="x/y")
             paths = [f"{REPOSITORY}/branches/{name}" for name in ("branches%2Fx%2Fy", "x%2Fy", "branches%2Fmain")]
             (names,) = walk(talk, f"{REPOSITORY}/branches")
             return names, [talk.repository(path).status for path in paths]
 
-        assert found(talk) == (["main", "branches/x/y"], [200, 404, 404])
-        assert found(talk_with(git_branch_names="bare")) == (["main", "x/y"], [404, 200, 404])
-        # The option is about Git.
+        assert found(talk) == (["main", "branches/x/y"], [200, 200, 404])
+        assert found(talk_with(git_branch_names="bare")) == (["main", "x/y"], [200, 200, 404])
+        only = {"git_branch_paths": "as_shown"}
+        assert found(talk_with(**only)) == (["main", "branches/x/y"], [200, 404, 404])
+        assert found(talk_with(git_branch_names="bare", **only)) == (["main", "x/y"], [404, 200, 404])
+        # The options are about Git.
         names, statuses = found(svn_with(talk_with(git_branch_names="bare")))
         assert (names, statuses) == (["trunk", "branches/x/y"], [200, 404, 404])
+
+    def test_a_branch_is_shown_by_one_name_and_read_by_both(self, talk):
+        for _ in range(3):
+            talk.platform.repositories.push("shop", branch="x")
+        bare = read(talk, f"{REPOSITORY}/branches/x/commits?limit=2")
+        prefixed = read(talk, f"{REPOSITORY}/branches/branches%2Fx/commits?limit=2")
+        assert bare == prefixed
+        assert read(talk, f"{REPOSITORY}/branches/x")["name"] == "branches/x"
+        cursor = escaped(bare["cursors"]["next"])
+        assert len(read(talk, f"{REPOSITORY}/branches/branches%2Fx/commits?limit=2&cursor={cursor}")["items"]) == 2
 
     @pytest.mark.parametrize(
         ("name", "path"),

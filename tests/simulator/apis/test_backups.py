@@ -199,7 +199,8 @@ class TestRestores:
         assert deployer.platform.backups.restores == {}
         assert deployer.restore(snapshot_id).status == 200
 
-    def test_the_environment_must_be_stopped(self, deployer):
+    def test_the_environment_must_be_stopped(self, talk_with):
+        deployer = Deployer(talk_with(stop="asynchronous"))
         deployer.put(running=True)
         snapshot_id = snapshot_of(deployer)
         assert refusal(deployer.restore(snapshot_id)) == NOT_ALLOWED

@@ -70,6 +70,48 @@ def test_names_and_versions(talk, repository, branch, revision, name):
     assert name.endswith(f"-{package['Version']}.mda")
 
 
+@pytest.mark.parametrize("length", [4, 7, 8, 12, 40])
+def test_a_version_has_eight_characters_of_a_known_hash(talk, length):
+    revision = talk.platform.repositories.push("shop")
+    package = talk.get(talk.start(Revision=revision[:length], Version="1.0.0"))
+    assert package["Version"] == f"1.0.0.{revision[:8]}"
+
+
+def test_an_svn_revision_is_never_completed(talk):
+    talk.platform.add_app("shop", repository="svn")
+    for _ in range(11):
+        talk.platform.repositories.push("shop")
+    assert talk.get(talk.start(Revision="1", Version="1.0.0"))["Version"] == "1.0.0.1"
+
+
+BODIES = [
+    b"{'Branch': 'main', 'Revision': '63', 'Version': '1.0.0', 'Description': 'it\\'s \"it\"'}",
+    b"{Branch: main, Revision: 63, Version: 1.0.0, Description: 'it\\'s \"it\"'}",
+    b"@{ 'Branch' = 'main'; 'Revision' = 63; 'Version' = \"1.0.0\"; 'Description' = \"it's \\\"it\\\"\"; }",
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_lenient_json(talk_with, body):
+    talk = talk_with(request_json="lenient")
+    package_id = talk.json("POST", "/api/1/apps/shop/packages", body)["PackageId"]
+    package = talk.get(package_id)
+    assert (package["Version"], package["Name"]) == ("1.0.0.63", "main-1.0.0.63.mda")
+    assert package["Description"] == 'it\'s "it"'
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_lenient_json_is_an_option(talk, body):
+    assert refusal(talk.api("POST", "/api/1/apps/shop/packages", body)) == (400, "INVALID_PARAMETERS")
+
+
+@pytest.mark.parametrize("body", [b"{'Revision': '63'", b"{'Revision': '63}", b"[", b"\xff", b"{Revision 63}"])
+def test_lenient_json_has_limits(talk_with, body):
+    talk = talk_with(request_json="lenient")
+    assert refusal(talk.api("POST", "/api/1/apps/shop/packages", body)) == (400, "INVALID_PARAMETERS")
+    assert talk.start()
+
+
 def test_size_and_url_only_once_succeeded(talk, talk_with):
     shown = talk.json("GET", f"/api/1/apps/shop/packages/{talk.start()}?url=true")
     assert "Size" not in shown

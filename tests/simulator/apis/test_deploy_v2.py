@@ -10,8 +10,9 @@ import zipfile
 import pytest
 
 from airflow_provider_mendix.simulator import BuildOutcome, Timeline
+from airflow_provider_mendix.simulator.state.package_file import Metadata, read_metadata
 
-from ..talking import AUTH, refusal
+from ..talking import AUTH, PROJECT, refusal
 
 UPLOAD = "/api/v2/apps/shop/packages/upload"
 
@@ -133,10 +134,67 @@ def test_without_a_name_it_has_the_documented_one(talk, target):
     assert (package["Name"], package["Version"]) == ("default.mda", "")
 
 
-def test_the_version_of_an_uploaded_package_is_an_option(talk_with):
-    talk = talk_with(uploaded_version="absent")
-    package = talk.get(upload(talk)["PackageId"])
-    assert (package["Name"], package["Version"]) == (NAME, "")
+def described(version: str | None, metadata: bytes | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model/metadata.json", metadata or json.dumps({"ModelVersion": version}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "option", "version"),
+    [
+        ("main-2.5.4.63.mda", zipped(), "from_content", "2.5.4.63"),
+        ("Main line_2.5.4.63.mda", zipped(), "from_content", "2.5.4.63"),
+        ("Main line_2.5.4.63.mda", described("3.0.0.64"), "from_content", "3.0.0.64"),
+        ("release.mda", described("3.0.0.64"), "from_content", "3.0.0.64"),
+        ("release.mda", described(None), "from_content", ""),
+        ("main_2.5.4.63.mda", described(None, b"{"), "from_content", "2.5.4.63"),
+        ("main_2.5.4.63.mda", described(None, b'{"ModelVersion": 7}'), "from_content", "2.5.4.63"),
+        ("main_2.5.4.63.mda", described("3.0.0.64"), "from_name", "2.5.4.63"),
+        ("release.mda", described("3.0.0.64"), "from_name", ""),
+        ("main_2.5.4.63.mda", described("3.0.0.64"), "absent", ""),
+    ],
+)
+def test_the_version_of_an_uploaded_package(talk_with, name, content, option, version):
+    talk = talk_with(uploaded_version=option)
+    package = talk.get(upload(talk, content, f"{UPLOAD}?name={name}")["PackageId"])
+    assert (package["Name"], package["Version"]) == (name, version)
+
+
+def test_a_package_that_was_built_and_uploaded_again_keeps_its_version(talk):
+    revision = talk.platform.repositories.push("shop", mendix_version="10.6.1.2")
+    package_id = talk.start(Revision=revision)
+    content = talk.platform.packages.content(package_id)
+    version = talk.get(package_id)["Version"]
+    assert read_metadata(content) == Metadata(
+        runtime_version="10.6.1.2",
+        model_version=version,
+        java_version="21",
+        project_id=PROJECT,
+        project_name="Shop",
+    )
+    assert talk.get(upload(talk, content, UPLOAD)["PackageId"])["Version"] == version
+
+
+V1 = "/api/1/apps/shop/packages/upload?name=main-1.0.0.63.mda"
+
+
+def test_version_1_has_no_job(talk):
+    talk.platform.packages.timeline = Timeline(0, 0, 0)
+    reply = post(talk, form(zipped()), V1)
+    assert (reply.status, list(json.loads(reply.body))) == (200, ["PackageId"])
+    package = talk.get(json.loads(reply.body)["PackageId"])
+    assert (package["Name"], package["Status"]) == ("main-1.0.0.63.mda", "Succeeded")
+
+
+def test_version_1_refusals(talk):
+    assert refusal(post(talk, form(b"no zip"), V1)) == (500, "INVALID_PACKAGE")
+    assert refusal(post(talk, form(zipped()), V1.replace("shop", "nope"))) == (404, "APP_NOT_FOUND")
+    assert refusal(post(talk, b"{}", V1)) == (400, "INVALID_PARAMETERS")
+    talk.platform.packages.outcome = BuildOutcome.REFUSED
+    assert refusal(post(talk, form(zipped()), V1)) == (500, "UPLOAD_COPY_FAILED")
+    assert talk.platform.packages == {}
 
 
 def test_the_longest_upload_is_an_option(talk_with):

@@ -117,7 +117,7 @@ class TestTransport:
         assert deployer.transport(package_id).status == 200
 
     def test_it_may_want_the_app_stopped(self, talk_with):
-        deployer = Deployer(talk_with(transport_while_running=False))
+        deployer = Deployer(talk_with(transport_while_running=False, stop="asynchronous"))
         deployer.put(running=True)
         new = deployer.package("1.1.0")
         assert refusal(deployer.transport(new)) == (403, "APP_IS_RUNNING")
@@ -134,8 +134,21 @@ class TestTransport:
 
 
 class TestStop:
+    @pytest.mark.parametrize("body", [None, {}, b"", b"{}"])
+    def test_a_start_may_follow_at_once(self, deployer, body):
+        deployer.put("1.0.0", running=True)
+        assert deployer.post("stop", body).status == 200
+        assert deployer.status == "Stopped"
+        new = deployer.package("1.1.0")
+        deployer.transport(new)
+        job_id = deployer.start()
+        deployer.pass_time(1000)
+        assert read(deployer.job(job_id)) == {"Status": "Started"}
+        assert deployer.platform.environments["shop", "Test"].running_package_id == new
+
     @pytest.mark.parametrize("body", [None, {}])
-    def test_it_reads_running_for_a_while(self, deployer, body):
+    def test_it_may_read_running_for_a_while(self, talk_with, body):
+        deployer = Deployer(talk_with(stop="asynchronous"))
         deployer.put(running=True)
         reply = deployer.post("stop", body)
         assert (reply.status, reply.body) == (200, b"")
@@ -148,7 +161,9 @@ class TestStop:
         assert deployer.status == "Stopped"
         assert deployer.platform.environments["shop", "Test"].running_package_id is None
 
-    def test_a_second_stop_does_not_stop_what_was_started_since(self, deployer):
+    @pytest.mark.parametrize("stop", ["synchronous", "asynchronous"])
+    def test_a_second_stop_does_not_stop_what_was_started_since(self, talk_with, stop):
+        deployer = Deployer(talk_with(stop=stop))
         deployer.platform.environments.timeline = DeploymentTimeline(stopping=5, starting=1)
         deployer.put(running=True)
         for _ in range(2):
@@ -185,6 +200,43 @@ class TestStop:
         assert deployer.status == "Running"
 
 
+class TestActionBody:
+    @pytest.mark.parametrize(
+        ("action_body", "headers", "body"),
+        [
+            ("empty", {}, b""),
+            ("text", {"Content-Type": "text/plain; charset=utf-8"}, b"OK\n"),
+            ("json", {"Content-Type": "application/json"}, b"{}"),
+        ],
+    )
+    def test_stop_and_transport(self, talk_with, action_body, headers, body):
+        deployer = Deployer(talk_with(action_body=action_body))
+        deployer.put(running=True)
+        for reply in (deployer.post("stop"), deployer.transport(deployer.package("1.1.0"))):
+            assert (reply.status, reply.headers, reply.body) == (200, headers, body)
+
+
+class TestClean:
+    def test_it_erases_the_data_and_keeps_the_package(self, deployer):
+        package_id = deployer.put()
+        deployer.platform.environments["shop", "Test"].data = "precious"
+        (shown,) = read(deployer.post("clean"))
+        assert (shown["Status"], shown["Mode"], sorted(shown)) == ("Stopped", "Test", ["Mode", "Status", "Url"])
+        environment = deployer.platform.environments["shop", "Test"]
+        assert (environment.package_id, environment.data_version) == (package_id, None)
+        assert environment.data != "precious"
+
+    def test_refusals(self, deployer):
+        assert refusal(deployer.post("clean")) == (422, "ENVIRONMENT_NOT_DEPLOYED")
+        deployer.put(running=True)
+        assert refusal(deployer.post("clean")) == (403, "ENVIRONMENT_NOT_STOPPED")
+        deployer.platform.environments["shop", "Test"].data = "precious"
+        assert deployer.platform.environments["shop", "Test"].data == "precious"
+        deployer.platform.permissions.revoke("transport", "shop", "Test")
+        assert refusal(deployer.post("clean")) == (403, "NO_ACCESS")
+        assert refusal(deployer.talk.api("POST", f"{ENVIRONMENTS}/Nope/clean"))[1] == "ENVIRONMENT_NOT_FOUND"
+
+
 class TestStart:
     def test_it_takes_its_time(self, deployer):
         deployer.put("1.4.2")
@@ -202,8 +254,10 @@ class TestStart:
         response = deployer.talk.json("POST", f"{deployer.path}/start", {"AutoSyncDb": True})
         assert sorted(response) == ["errorCode", "errorMessage"]
         assert response["errorCode"] == "ALREADY_STARTED"
-        deployer.post("stop")
-        assert refusal(deployer.post("start", {})) == (200, "ALREADY_STARTED")
+        asynchronous = Deployer(talk_with(stop="asynchronous"))
+        asynchronous.put(running=True)
+        asynchronous.post("stop")
+        assert refusal(asynchronous.post("start", {})) == (200, "ALREADY_STARTED")
 
         older = Deployer(talk_with(already_started=500))
         older.put(running=True)
@@ -328,6 +382,7 @@ EVERY_CALL = [
     ("POST", "/settings"),
     ("POST", "/transport"),
     ("POST", "/stop"),
+    ("POST", "/clean"),
     ("POST", "/start"),
     ("GET", f"/start/{UNKNOWN_ID}"),
 ]

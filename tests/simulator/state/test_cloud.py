@@ -1,9 +1,12 @@
-"""Which packages are in use."""
+"""Apps, and which packages are in use."""
 
 from __future__ import annotations
 
+import pytest
+
 from airflow_provider_mendix.simulator import (
     DeploymentTimeline,
+    InvalidAppError,
 )
 
 
@@ -34,3 +37,10 @@ class TestInUse:
         deployer.post("stop")
         deployer.pass_time(5)
         assert [deleted(old), deleted(new)] == [204, 409]
+
+
+@pytest.mark.parametrize("app_id", ["My Shop", "", "shöp", "a/b", "a_b", "a.b"])
+def test_an_id_that_is_no_subdomain_is_refused(talk, app_id):
+    with pytest.raises(InvalidAppError, match="a subdomain of letters, digits and hyphens"):
+        talk.platform.add_app(app_id)
+    assert list(talk.platform.apps) == ["shop"]
