@@ -316,7 +316,7 @@ def marked_failed(scenario: CrashScenario) -> Script:
     yield "a wait", scenario.is_waiting
     scenario.mark_failed()
     yield "the end", lambda: scenario.run_state == "failed"
-    yield "the trigger to go", lambda: "what Mendix does goes on" in scenario.log()
+    yield "the trigger to go", lambda: "Nothing was cancelled in Mendix" in scenario.log()
     assert len(scenario.packages) == 1
     with scenario.crash():
         scenario.clear()
