@@ -149,7 +149,7 @@ def error_of(
     message += f": {said}" if said else ""
     message = message if message.endswith(".") else f"{message}."
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
-    refused = code in _BY_CODE or response.status < 500 or response.status in _NEVER_PROCESSED
+    refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
     advised = {response.status: kind.advice, **advice}
     hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])

@@ -18,6 +18,7 @@ from airflow_provider_mendix.exceptions import (
     MalformedResponseError,
     MendixConnectionError,
     MendixError,
+    RateLimitedError,
 )
 
 LIST = build.list_packages("calc")
@@ -70,6 +71,56 @@ def test_a_call_that_changes_something_may_have_happened(send, wire, break_line,
         send(call)
 
     assert len(wire.requests) == 1
+
+
+INTERIM = [b"HTTP/1.1 %d Interim\r\n\r\n" % status for status in (100, 102, 103, 150, 199)]
+INTERIM += [
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nContent-Length: 9\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n",
+]
+FINAL = HEAD + b"Content-Length: %d\r\n\r\n%s"
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+@pytest.mark.parametrize(
+    ("call", "body", "result"),
+    [(LIST, b"[]", []), (START, b'{"PackageId": "p"}', build.StartedBuild("p")), (DELETE, b"", None)],
+    ids=["list", "start", "delete"],
+)
+def test_an_interim_response_is_not_the_response(send, wire, interim, call, body, result):
+    wire.say(interim + FINAL % (len(body), body))
+
+    assert send(call) == result
+
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+def test_a_refusal_after_an_interim_response(send, wire, interim):
+    wire.say(interim + b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(RateLimitedError) as raised:
+        send(START)
+
+    assert raised.value.retry_after == 7
+    assert raised.value.outcome_unknown is False
+
+
+@pytest.mark.parametrize("interim", [*INTERIM, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"])
+def test_nothing_after_an_interim_response_leaves_a_doubt(send, wire, interim):
+    wire.say(interim)
+
+    with pytest.raises(MendixError, match=MAY_HAVE_HAPPENED) as raised:
+        send(START)
+
+    assert raised.value.outcome_unknown is True
+
+
+def test_endless_interim_responses(send, wire):
+    wire.repeat(b"HTTP/1.1 102 Processing\r\n\r\n" * 100, after=b"")
+
+    with pytest.raises(MendixConnectionError):
+        send(LIST, timeout=1)
 
 
 def test_refused_port(send, closed_port):
