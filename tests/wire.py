@@ -1,4 +1,4 @@
-"""The wire: a real web server on the loopback interface that says what it is told, and both senders to face it."""
+"""The wire: a real web server on the loopback interface that sends what a test queues, and both senders."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from airflow_provider_mendix.client.requests_client import MendixClient
 
 SAMPLES = Path(__file__).parent / "samples"
 USERNAME = "ana.dev@example.com"
-API_KEY = "0f6d2c1e-key-that-nobody-may-see"
-PATIENCE = 8.0
+API_KEY = "0f6d2c1e-key-that-must-not-be-shown"
+MAX_STALL = 8.0
 """Seconds after which a slow server gives up, so that a client without a time limit fails its test."""
 
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 
 class Wire:
-    """A web server that gives its queued answers in order and remembers what it was asked."""
+    """A web server that sends the queued responses in order and keeps the requests."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
@@ -81,7 +81,7 @@ class Wire:
         self._thread.join()
 
     def answer(self, body: Any = b"", status: int = 200, **headers: str) -> None:
-        """Queue a whole answer; a body that is not bytes goes out as JSON. `retry_after` is `Retry-After`."""
+        """Queue a complete response; a body that is not bytes is sent as JSON. `retry_after` is `Retry-After`."""
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
         named = {"Content-Type": "application/json", **{n.replace("_", "-"): v for n, v in headers.items()}}
@@ -94,11 +94,11 @@ class Wire:
         self._queue.append(behave)
 
     def say(self, data: bytes) -> None:
-        """Queue raw bytes, after which the line is closed."""
+        """Queue raw bytes, after which the connection is closed."""
         self._queue.append(lambda handler: handler.close_after(data))
 
     def hang_up(self) -> None:
-        """Queue a closed line instead of an answer."""
+        """Queue a closed connection instead of a response."""
         self.say(b"")
 
     def reset(self, after: bytes = b"") -> None:
@@ -112,39 +112,39 @@ class Wire:
         self._queue.append(behave)
 
     def cut(self, body: bytes, *, announced: int) -> None:
-        """Queue an answer that ends before its announced length."""
+        """Queue a response that ends before its announced length."""
         self.say(_head(f"Content-Length: {announced}") + body)
 
     def stall(self, after: bytes = b"") -> None:
-        """Queue silence until the test ends, or the server loses patience."""
+        """Queue a response that stops, until the test ends or the server gives up."""
 
         def behave(handler: _Handler) -> None:
             handler.wfile.write(after)
-            self.over.wait(PATIENCE)
+            self.over.wait(MAX_STALL)
             handler.close_connection = True
 
         self._queue.append(behave)
 
     def drip(self, *, status: int = 200, chunked: bool = False) -> None:
-        """Queue a body that never pauses for long and never ends in time."""
+        """Queue a body that keeps coming slowly and does not end in time."""
         length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000000"
         head = _head(length, "Location: /elsewhere", status=status)
         self.repeat(b"1\r\n \r\n" if chunked else b" ", after=head, pause=0.02)
 
     def repeat(self, piece: bytes, *, after: bytes, pause: float = 0) -> None:
-        """Queue some bytes and then a piece, again and again, until the client leaves or the test ends."""
+        """Queue some bytes, and then others over and over, until the client leaves or the test ends."""
 
         def behave(handler: _Handler) -> None:
             handler.close_after(after)
             with contextlib.suppress(OSError):
-                give_up_at = time.monotonic() + PATIENCE
+                give_up_at = time.monotonic() + MAX_STALL
                 while time.monotonic() < give_up_at and not self.over.wait(pause):
                     handler.wfile.write(piece)
 
         self._queue.append(behave)
 
     def trickle(self, body: bytes, *, pause: float) -> None:
-        """Queue a whole answer with a pause before each byte of its body."""
+        """Queue a complete response with a pause before each byte of its body."""
 
         def behave(handler: _Handler) -> None:
             handler.start(200, {"Content-Length": str(len(body))})
@@ -172,7 +172,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def shutdown_request(self, request: Any) -> None:
-        request.close()  # nothing more: the default says goodbye first, and then a reset is none
+        request.close()  # the default shuts the connection down first, and then there is no reset
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -249,13 +249,13 @@ def sample() -> Callable[[str], bytes]:
 
 @pytest.fixture(scope="session")
 def private_ca() -> trustme.CA:
-    """A certificate authority that nobody trusts without being told."""
+    """A certificate authority that is not trusted by default."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def bundle(private_ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that tells to trust it."""
+    """The CA bundle that makes it trusted."""
     path = tmp_path_factory.mktemp("tls") / "bundle.pem"
     private_ca.cert_pem.write_to_path(path)
     return path
@@ -282,7 +282,7 @@ def wire(new_wire: Callable[..., Wire]) -> Wire:
 
 @pytest.fixture
 def file_host(new_wire: Callable[..., Wire]) -> Wire:
-    """Another host: nobody may hand it Mendix's credentials."""
+    """Another host, which must get no credentials of Mendix."""
     return new_wire()
 
 
@@ -296,7 +296,7 @@ def tls_host(new_wire: Callable[..., Wire], private_ca: trustme.CA) -> Wire:
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port where nobody listens."""
+    """A port without a server."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -1,5 +1,9 @@
 """The wire: a real web server on the loopback interface, and both senders to face it."""
 
+import pytest
+
+from airflow_provider_mendix.api.call import Host
+
 from ..wire import (  # noqa: F401
     _plain_environment,
     account,
@@ -13,3 +17,10 @@ from ..wire import (  # noqa: F401
     tls_host,
     wire,
 )
+from .checks import Mendix
+
+
+@pytest.fixture
+def mendix(send, wire, new_wire) -> Mendix:  # noqa: F811  # noqa: F811
+    """Both of Mendix's hosts: neither may get the credentials of the other."""
+    return Mendix(send, {Host.DEPLOY: wire, Host.REPOSITORY: new_wire()})

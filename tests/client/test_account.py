@@ -1,4 +1,4 @@
-"""The account of a connection: which hosts are accepted, and that its secrets stay in it."""
+"""The account of a connection: safe URLs, and secrets that are never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of a package: whole or an error, and never with Mendix's credentials where they do not belong."""
+"""The file of a package: complete or an error, and no credentials of Mendix to file hosts."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class TestLink:
 
         assert broken(client, link).status == status
 
-    def test_nobody_there(self, client, closed_port):
+    def test_a_closed_port(self, client, closed_port):
         assert "cannot be reached" in str(broken(client, f"http://127.0.0.1:{closed_port}{SIGNED}"))
 
     def test_a_proxy_that_is_down(self, account, closed_port):

@@ -1,4 +1,4 @@
-"""No whole answer came back: whatever breaks, it ends in time, in one kind of error, and gives nothing away."""
+"""No complete response: every failure ends in time, in one kind of error, and shows no secret."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_mendix.exceptions import (
 LIST = build.list_packages("calc")
 DELETE = build.delete_package("calc", "b3d14e53")
 START = build.start_build("calc", revision=63, version="2.5.4")
-MAY_HAVE_HAPPENED = "Mendix may still have processed the request"
+OUTCOME_UNKNOWN = "Mendix may still have processed the request"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PROXY_PASSWORD = "canary-of-the-proxy"
 
@@ -44,9 +44,9 @@ def shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error) + str(getattr(error, "to_json", str)())
 
 
-@pytest.mark.parametrize("break_line", BREAKS.values(), ids=BREAKS)
-def test_a_broken_line(send, wire, break_line):
-    break_line(wire)
+@pytest.mark.parametrize("break_connection", BREAKS.values(), ids=BREAKS)
+def test_a_broken_connection(send, wire, break_connection):
+    break_connection(wire)
 
     with pytest.raises(MendixConnectionError) as raised:
         send(LIST)
@@ -55,7 +55,7 @@ def test_a_broken_line(send, wire, break_line):
     assert error.transient is True
     assert (error.status, error.code) == (None, None)
     assert str(error).startswith(f"GET /api/1/apps/calc/packages: no complete response from {wire.url}: ")
-    assert MAY_HAVE_HAPPENED not in str(error)
+    assert OUTCOME_UNKNOWN not in str(error)
     assert error.__cause__ is None  # the exceptions of the libraries show whole URLs
     assert error.__suppress_context__
     assert send.account.api_key not in shown(error)
@@ -63,11 +63,11 @@ def test_a_broken_line(send, wire, break_line):
 
 
 @pytest.mark.parametrize("call", [START, DELETE], ids=str)
-@pytest.mark.parametrize("break_line", BREAKS.values(), ids=BREAKS)
-def test_a_call_that_changes_something_may_have_happened(send, wire, break_line, call):
-    break_line(wire)
+@pytest.mark.parametrize("break_connection", BREAKS.values(), ids=BREAKS)
+def test_the_outcome_of_a_change_is_unknown(send, wire, break_connection, call):
+    break_connection(wire)
 
-    with pytest.raises(MendixConnectionError, match=MAY_HAVE_HAPPENED):
+    with pytest.raises(MendixConnectionError, match=OUTCOME_UNKNOWN):
         send(call)
 
     assert len(wire.requests) == 1
@@ -107,10 +107,10 @@ def test_a_refusal_after_an_interim_response(send, wire, interim):
 
 
 @pytest.mark.parametrize("interim", [*INTERIM, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"])
-def test_nothing_after_an_interim_response_leaves_a_doubt(send, wire, interim):
+def test_the_outcome_after_nothing_but_an_interim_response_is_unknown(send, wire, interim):
     wire.say(interim)
 
-    with pytest.raises(MendixError, match=MAY_HAVE_HAPPENED) as raised:
+    with pytest.raises(MendixError, match=OUTCOME_UNKNOWN) as raised:
         send(START)
 
     assert raised.value.outcome_unknown is True
@@ -161,7 +161,7 @@ def test_a_web_server_that_explains_itself_in_html(send, wire):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_ca_bundle_that_is_not_there(send, wire, scheme, tmp_path):
+def test_a_missing_ca_bundle(send, wire, scheme, tmp_path):
     missing = str(tmp_path / "missing.pem")
 
     with pytest.raises(InvalidConnectionError, match="CA bundle") as raised:
@@ -183,7 +183,7 @@ def test_a_ca_bundle_that_holds_no_certificates(send, wire, tmp_path):
 
 
 class TestCertificates:
-    """A server with a certificate that nobody but `bundle` vouches for."""
+    """A server with a certificate that only `bundle` makes trusted."""
 
     @pytest.fixture
     def urls(self, tls_host) -> dict[Host, str]:
@@ -204,7 +204,7 @@ class TestCertificates:
         assert send(LIST, base_urls=urls) == []
 
     def test_a_bundle_may_be_a_folder_of_hashed_names(self, send, urls, bundle, tmp_path):
-        """An empty one trusts nobody, and must not count as a broken setting."""
+        """An empty one trusts no certificate, and must not count as a broken setting."""
         with pytest.raises(MendixConnectionError, match="the TLS certificate is not trusted"):
             send(LIST, base_urls=urls, verify=str(tmp_path))
 
@@ -247,38 +247,38 @@ def test_a_slow_server_behind_tls_is_given_up(send, tls_host, bundle):
     assert time.monotonic() - began < 5
 
 
-def test_a_slow_start_may_have_happened(send, wire):
+def test_the_outcome_of_a_slow_start_is_unknown(send, wire):
     wire.stall()
 
-    with pytest.raises(MendixConnectionError, match=f"timed out.*{MAY_HAVE_HAPPENED}"):
+    with pytest.raises(MendixConnectionError, match=f"timed out.*{OUTCOME_UNKNOWN}"):
         send(START, timeout=0.3)
 
 
-def test_each_answer_has_its_own_time(send, wire):
-    """Also when they come on the same line: the second would be too late for the first one's limit."""
+def test_each_response_has_its_own_time(send, wire):
+    """Also on the same connection: the second would be too late for the time limit of the first."""
     for _ in range(3):
         wire.trickle(b"[    ]", pause=0.1)
 
     assert send.all([LIST, LIST, LIST], timeout=1) == [[], [], []]
 
 
-def test_the_longest_answer(send, wire, monkeypatch):
+def test_the_longest_response(send, wire, monkeypatch):
     monkeypatch.setattr(exchange, "MAX_BODY_SIZE", 1000)
     wire.answer(b"[" + b" " * 998 + b"]")
 
     assert send(LIST) == []
 
 
-def test_a_start_whose_answer_is_too_long_may_have_happened(send, wire, monkeypatch):
+def test_the_outcome_of_a_start_with_too_long_a_response_is_unknown(send, wire, monkeypatch):
     monkeypatch.setattr(exchange, "MAX_BODY_SIZE", 1000)
     wire.answer(b" " * 1001)
 
-    with pytest.raises(MalformedResponseError, match=f"longer than 1000 bytes. {MAY_HAVE_HAPPENED}"):
+    with pytest.raises(MalformedResponseError, match=f"longer than 1000 bytes. {OUTCOME_UNKNOWN}"):
         send(START)
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_an_answer_that_is_too_long(send, wire, monkeypatch, status):
+def test_a_response_that_is_too_long(send, wire, monkeypatch, status):
     monkeypatch.setattr(exchange, "MAX_BODY_SIZE", 1000)
     wire.answer(b"[" + b" " * 999 + b"]", status)
 
@@ -286,7 +286,7 @@ def test_an_answer_that_is_too_long(send, wire, monkeypatch, status):
         send(LIST)
 
 
-def test_an_answer_that_grows_when_unpacked(send, wire, monkeypatch):
+def test_a_response_that_is_too_long_when_unpacked(send, wire, monkeypatch):
     monkeypatch.setattr(exchange, "MAX_BODY_SIZE", 100_000)
     wire.answer(gzip.compress(b" " * 10_000_000), Content_Encoding="gzip")
 
@@ -385,3 +385,23 @@ class TestProxy:
             send(LIST, proxy=f"gopher://ana:{PROXY_PASSWORD}@127.0.0.1:1")
 
         assert PROXY_PASSWORD not in shown(raised.value)
+
+
+def test_cookies_are_not_kept(send, wire):
+    wire.answer([], Set_Cookie="session=1; Path=/")
+    wire.answer([])
+
+    assert send.all([LIST, LIST]) == [[], []]
+
+    assert [request.headers.get("cookie") for request in wire.requests] == [None, None]
+
+
+def test_netrc_is_not_read(send, wire, monkeypatch, tmp_path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    wire.answer([])
+
+    send(LIST)
+
+    assert "authorization" not in wire.request.headers
+    assert wire.request.headers["mendix-apikey"] == send.account.api_key

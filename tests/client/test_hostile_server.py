@@ -1,4 +1,4 @@
-"""The whole rule in one table: a hostile server costs bounded time and memory, and learns nothing."""
+"""A hostile server costs bounded time and memory, and gets no secret: one table for all of its ways."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENDLESS = {
     "gzip bomb": lambda wire, _: wire.answer(BOMB, Content_Encoding="gzip"),
     "gzip bomb in a refusal": lambda wire, _: wire.answer(BOMB, 500, Content_Encoding="gzip"),
     "deep JSON": lambda wire, _: wire.answer(b"[" * 500_000),
-    "deep JSON where nobody looks": lambda wire, _: wire.answer(
+    "deep JSON in an unknown field": lambda wire, _: wire.answer(
         b'[{"PackageId": "1", "Status": "Queued", "More": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]"
     ),
 }

@@ -1,4 +1,4 @@
-"""A company's network: a real proxy that wants a password, and a host that only a private CA vouches for."""
+"""A company's network: a real proxy with a password, and a host with a certificate of a private CA."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def proxy(running_proxy):
 
 
 @pytest.fixture(params=["requests", "aiohttp", "a file"])
-def ask(request, account, tls_host):
-    """Ask the host for something through one of the two senders, or for a file; keywords change the account."""
+def request_through(request, account, tls_host):
+    """Send a request to the host with one of the senders, or download a file; keywords change the account."""
 
     def list_packages(**changes) -> None:
         tls_host.answer([])
@@ -74,8 +74,8 @@ def ask(request, account, tls_host):
 
 @pytest.fixture
 def kind(request):
-    """What `ask` raises if the host cannot be reached."""
-    return DownloadError if request.node.callspec.params["ask"] == "a file" else MendixConnectionError
+    """What `request_through` raises if the host cannot be reached."""
+    return DownloadError if request.node.callspec.params["request_through"] == "a file" else MendixConnectionError
 
 
 def shown(error: BaseException) -> str:
@@ -83,8 +83,8 @@ def shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error) + str(error.to_json())
 
 
-def test_the_connections_proxy(ask, proxy, tls_host, bundle):
-    ask(verify=str(bundle), proxy=proxy.url())
+def test_the_connections_proxy(request_through, proxy, tls_host, bundle):
+    request_through(verify=str(bundle), proxy=proxy.url())
 
     ((method, target, names),) = proxy.seen
     assert (method, target) == ("CONNECT", f"127.0.0.1:{tls_host.port}")
@@ -105,49 +105,49 @@ def test_a_link_is_sent_byte_for_byte_through_the_tunnel(account, proxy, tls_hos
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize("ca_name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_the_environments_proxy_and_bundle(ask, proxy, tls_host, bundle, monkeypatch, name, ca_name):
+def test_the_environments_proxy_and_bundle(request_through, proxy, tls_host, bundle, monkeypatch, name, ca_name):
     monkeypatch.setenv(name, proxy.url())
     monkeypatch.setenv(ca_name, str(bundle))
 
-    ask()
+    request_through()
 
     assert [target for _, target, _ in proxy.seen] == [f"127.0.0.1:{tls_host.port}"]
     assert len(tls_host.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_no_proxy_goes_around(ask, proxy, tls_host, bundle, monkeypatch, name):
+def test_no_proxy_goes_around(request_through, proxy, tls_host, bundle, monkeypatch, name):
     monkeypatch.setenv("HTTPS_PROXY", proxy.url())
     monkeypatch.setenv(name, "files.example,127.0.0.1")
 
-    ask(verify=str(bundle))
+    request_through(verify=str(bundle))
 
     assert proxy.seen == []
     assert len(tls_host.requests) == 1
 
 
-def test_a_wrong_password(ask, kind, proxy, tls_host, bundle):
+def test_a_wrong_password(request_through, kind, proxy, tls_host, bundle):
     with pytest.raises(kind, match=r"the proxy 127\.0\.0\.1:\d+ refused \(HTTP 407\)") as raised:
-        ask(verify=str(bundle), proxy=proxy.url(WRONG_PASSWORD))
+        request_through(verify=str(bundle), proxy=proxy.url(WRONG_PASSWORD))
 
     assert "canary" not in shown(raised.value)
     assert proxy.seen == []
     assert tls_host.requests == []
 
 
-def test_a_host_that_the_proxy_cannot_reach(ask, kind, proxy, tls_host, bundle):
+def test_a_host_that_the_proxy_cannot_reach(request_through, kind, proxy, tls_host, bundle):
     tls_host.close()
 
     with pytest.raises(kind) as raised:
-        ask(verify=str(bundle), proxy=proxy.url())
+        request_through(verify=str(bundle), proxy=proxy.url())
 
     assert "canary" not in shown(raised.value)
     assert len(proxy.seen) == 1
 
 
-def test_without_the_private_ca(ask, kind, proxy, tls_host):
+def test_without_the_private_ca(request_through, kind, proxy, tls_host):
     with pytest.raises(kind, match=r"the TLS certificate is not trusted \(unable to get local issuer") as raised:
-        ask(proxy=proxy.url())
+        request_through(proxy=proxy.url())
 
     assert "canary" not in shown(raised.value)
     assert len(proxy.seen) == 1

@@ -1,16 +1,17 @@
-"""Which calls are sent again, how often, and after what pause."""
+"""Which calls are sent again, how often, and after which pause."""
 
 from __future__ import annotations
 
 import pytest
 
-from airflow_provider_mendix.api import build
+from airflow_provider_mendix.api import build, deploy
 from airflow_provider_mendix.client.requests_client import MendixClient
 from airflow_provider_mendix.client.retry import ATTEMPTS, MAX_PAUSE, send_with_retry
 from airflow_provider_mendix.clock import ManualClock
 from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     MendixConnectionError,
+    MendixResponseError,
     PackageNotFoundError,
     RateLimitedError,
     ServiceUnavailableError,
@@ -18,6 +19,7 @@ from airflow_provider_mendix.exceptions import (
 
 LIST = build.list_packages("calc")
 GET = build.get_package("calc", "b3d14e53")
+START_JOB = deploy.get_start_job("calc", "Test", "8e2d6f14")
 START = build.start_build("calc", revision=63, version="2.5.4")
 DELETE = build.delete_package("calc", "b3d14e53")
 
@@ -28,50 +30,50 @@ def clock():
 
 
 @pytest.fixture
-def patiently(account, clock):
+def send_with_retries(account, clock):
     with MendixClient(account) as client:
         yield lambda call: send_with_retry(client.send, call, clock)
 
 
-def test_a_passing_trouble_passes(patiently, wire, clock):
+def test_a_transient_error(send_with_retries, wire, clock):
     wire.answer(b"", 503)
     wire.hang_up()
     wire.answer(b"<html>")
     wire.answer([])
 
-    assert patiently(LIST) == []
+    assert send_with_retries(LIST) == []
 
     assert len(wire.requests) == 4
     assert 0 < clock.now() < 60
 
 
-def test_a_trouble_that_stays_is_raised_as_it_is(patiently, wire):
+def test_an_error_that_persists_is_raised(send_with_retries, wire):
     for _ in range(ATTEMPTS + 1):
         wire.answer(b"", 503)
 
     with pytest.raises(ServiceUnavailableError):
-        patiently(LIST)
+        send_with_retries(LIST)
 
     assert len(wire.requests) == ATTEMPTS
 
 
 @pytest.mark.parametrize("call", [START, DELETE], ids=str)
-def test_a_call_that_changes_something_is_sent_once(patiently, wire, clock, call):
+def test_a_change_is_sent_once(send_with_retries, wire, clock, call):
     wire.answer(b"", 503)
 
     with pytest.raises(ServiceUnavailableError):
-        patiently(call)
+        send_with_retries(call)
 
     assert len(wire.requests) == 1
     assert clock.now() == 0
 
 
 @pytest.mark.parametrize("call", [START, DELETE], ids=str)
-def test_a_call_that_changes_something_is_not_sent_again_after_silence(patiently, wire, call):
+def test_a_change_is_not_sent_again_without_a_response(send_with_retries, wire, call):
     wire.hang_up()
 
     with pytest.raises(MendixConnectionError):
-        patiently(call)
+        send_with_retries(call)
 
     assert len(wire.requests) == 1
 
@@ -80,31 +82,43 @@ def test_a_call_that_changes_something_is_not_sent_again_after_silence(patiently
     ("status", "answer", "kind"),
     [(404, "package_not_found", PackageNotFoundError), (500, "build_failed", BuildFailedError)],
 )
-def test_a_final_answer_is_final(patiently, wire, sample, clock, status, answer, kind):
+def test_a_refusal_is_not_sent_again(send_with_retries, wire, sample, clock, status, answer, kind):
     wire.answer(sample(f"build/error_{answer}.json"), status)
 
     with pytest.raises(kind):
-        patiently(GET)
+        send_with_retries(GET)
 
     assert len(wire.requests) == 1
     assert clock.now() == 0
 
 
-def test_the_server_may_ask_for_patience(patiently, wire, clock):
+def test_retry_after_is_respected(send_with_retries, wire, clock):
     wire.answer(b"", 429, retry_after="50")
     wire.answer([])
 
-    patiently(LIST)
+    send_with_retries(LIST)
 
     assert 50 <= clock.now() <= MAX_PAUSE
 
 
-def test_too_much_patience_is_left_to_the_task(patiently, wire, clock):
+def test_a_long_retry_after_is_raised(send_with_retries, wire, clock):
     wire.answer(b"", 429, retry_after="3600")
 
     with pytest.raises(RateLimitedError) as raised:
-        patiently(LIST)
+        send_with_retries(LIST)
 
     assert raised.value.retry_after == 3600
     assert len(wire.requests) == 1
     assert clock.now() == 0
+
+
+@pytest.mark.parametrize(
+    "code", ["DB_SYNC_FAILED", "MISSING_CONSTANT", "START_FAILED", "ALREADY_LOCKED", "SOMETHING_NEW"]
+)
+def test_a_failed_start_job_is_not_requested_again(send_with_retries, wire, code):
+    wire.answer({"errorCode": code}, 500)
+
+    with pytest.raises(MendixResponseError):
+        send_with_retries(START_JOB)
+
+    assert len(wire.requests) == 1

@@ -25,7 +25,7 @@ from airflow_provider_mendix.simulator import inprocess
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.wire import Reply, json_reply
 
-from ..conftest import KEY, TOKEN, USER, set_connection, use_token
+from ..conftest import KEY, USER, set_connection, use_token
 
 UNAVAILABLE = Reply(503)
 REVISION = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
@@ -84,91 +84,12 @@ def test_the_in_process_simulator_answers_the_hook(platform, monkeypatch):
         assert start(MendixHook()) in platform.packages
 
 
-class TestTestConnection:
-    """It tells of the API key and of the personal access token apart, and shows neither."""
-
-    @pytest.fixture
-    def report(self, server, monkeypatch):
-        """Test a connection, and give whether it works and what is said about the key and about the token."""
-
-        def test(**changes):
-            use_token(monkeypatch, server, **changes)
-            works, said = MendixHook().test_connection()
-            assert not [secret for secret in (KEY, TOKEN, WRONG) if secret in said]
-            about_key, about_token = said.split("Personal access token: ")
-            return works, about_key.strip(), about_token
-
-        return test
-
-    def test_proves_both_by_real_calls(self, report, server, platform):
-        works, about_key, about_token = report()
-        assert works
-        assert about_key == f"API key: works for {USER} on {server.api_url[7:]}, which lists 1 app(s)."
-        assert about_token == f"works on {server.repository_url[7:]}."
-        sent = [(entry.host, entry.path, entry.status) for entry in platform.journal]
-        project_id = platform.apps["shop"].project_id
-        assert sent == [("api", "/api/1/apps", 200), ("repository", f"/v1/repositories/{project_id}/info", 200)]
-
-    def test_says_in_words_that_the_key_is_wrong_and_the_token_is_accepted(self, report):
-        works, about_key, about_token = report(password=WRONG)
-        assert not works
-        assert about_key.startswith("API key: refused by Mendix.")
-        assert "'API Rights'" in about_key
-        assert "per environment" in about_key
-        assert "off by default on production" in about_key
-        assert about_token.startswith("accepted on")
-
-    def test_says_that_the_key_works_and_the_token_was_revoked(self, report, platform):
-        platform.permissions.revoke_personal_access_token(TOKEN)
-        works, about_key, about_token = report()
-        assert not works
-        assert f"works for {USER}" in about_key
-        assert about_token.startswith("refused by Mendix.")
-        assert "was revoked" in about_token
-        assert "API Rights" not in about_token
-
-    def test_says_that_the_token_lacks_its_scope(self, report, platform):
-        platform.permissions.add_personal_access_token(TOKEN, scopes=["mx:app:read"])
-        works, about_key, about_token = report()
-        assert not works
-        assert f"works for {USER}" in about_key
-        assert "has the scope mx:modelrepository:repo:read" in about_token
-
-    def test_says_that_neither_works(self, report):
-        works, about_key, about_token = report(password=WRONG, token=WRONG)
-        assert not works
-        assert about_key.startswith("API key: refused")
-        assert about_token.startswith("refused")
-
-    def test_a_connection_without_token_works(self, server, platform):
-        works, said = MendixHook().test_connection()
-        assert works
-        assert said.endswith("Personal access token: none given; it is only needed for Git apps.")
-        assert not platform.journal.requests(host="repository")
-
-    def test_a_user_without_apps_has_a_token_proved_all_the_same(self, report, platform):
-        platform.apps.clear()
-        works, about_key, about_token = report()
-        assert works
-        assert "lists 0 app(s)" in about_key
-        assert about_token.endswith("there was no repository to prove it on.")
-
-    def test_says_that_nobody_answers(self, monkeypatch, clock):
-        extra = {"personal_access_token": TOKEN, "repository_url": "http://127.0.0.1:9"}
-        set_connection(monkeypatch, host="http://127.0.0.1:9", extra=extra)
-        works, said = MendixHook().test_connection()
-        assert not works
-        assert "API key: not proved." in said
-        assert "Personal access token: not proved." in said
-        assert said.count("Connection refused") == 2
-
-
 class TestRepeating:
-    """Only what is harmless is sent again."""
+    """Only calls that are harmless to repeat are sent again."""
 
     @pytest.fixture
     def shaky(self, server, platform):
-        """Let Mendix answer the next requests with a 503, or as told."""
+        """Let Mendix answer the next requests with a 503 or another reply."""
 
         def shake(times, reply=UNAVAILABLE):
             left = [times]
@@ -183,7 +104,7 @@ class TestRepeating:
 
         return shake
 
-    def test_a_read_is_repeated_after_a_passing_trouble(self, shaky, platform, clock):
+    def test_a_read_is_repeated_after_a_transient_error(self, shaky, platform, clock):
         shaky(3)
         assert MendixHook().list_packages("shop") == []
         assert len(platform.journal) == 4
@@ -200,7 +121,7 @@ class TestRepeating:
         MendixHook().list_packages("shop")
         assert clock.now() - began >= 42
 
-    def test_a_server_that_wants_too_much_patience_is_told_to_the_task(self, shaky, clock, platform):
+    def test_a_long_retry_after_is_raised(self, shaky, clock, platform):
         shaky(1, Reply(429, {"Retry-After": "3600"}))
         with pytest.raises(Exception, match="429"):
             MendixHook().list_packages("shop")
@@ -261,7 +182,7 @@ def test_a_signed_link_is_masked_in_task_logs(server, platform, monkeypatch):
 
 @pytest.fixture
 def history(platform):
-    """Give a branch of an app commits with the ids that are told, the newest first."""
+    """Write commits with the given ids to a branch of an app, the newest first."""
 
     def write(*ids, branch="main", app_id="shop"):
         repository = platform.repositories[app_id]
@@ -280,7 +201,7 @@ def git_ids(count):
 
 @pytest.fixture(params=["git", "svn", "svn without token"])
 def known(request, platform, server, monkeypatch):
-    """Give the newest revision of an app of each kind, which each API knows that may."""
+    """Return the newest revision of an app of each kind, for each API that knows it."""
     platform.add_app("shop", repository=request.param.split()[0])
     if "without" not in request.param:
         use_token(monkeypatch, server)
@@ -525,9 +446,9 @@ class TestIds:
             MendixHook().project_id("shoq")
 
     def test_of_no_project(self, server):
-        nobodys = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"
-        with pytest.raises(AppNotFoundError, match=f"no app of project {nobodys}.*API Rights"):
-            MendixHook().app_id(nobodys)
+        unknown = "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"
+        with pytest.raises(AppNotFoundError, match=f"no app of project {unknown}.*API Rights"):
+            MendixHook().app_id(unknown)
 
     def test_of_an_app_that_mendix_names_no_project_of(self, server, platform):
         platform.handle = lambda request: json_reply({"AppId": "shop", "Name": "Shop"})

@@ -1,0 +1,74 @@
+"""The Deploy API, version 2: jobs, and the names of uploads. `tests/client/test_multipart.py` uploads files."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_mendix.api import deploy_v2
+from airflow_provider_mendix.exceptions import (
+    AppNotFoundError,
+    InvalidInputError,
+    InvalidRequestError,
+    NotFoundError,
+)
+
+from .checks import check_call, check_fields, check_refusal, endpoints
+
+JOB_ID = "66046953-ecf7-4550-a889-4b7e9f1e1705"
+GET_JOB = deploy_v2.get_job("calc", JOB_ID)
+CALLS = [
+    (
+        deploy_v2.get_job("calc", JOB_ID),
+        f"/api/v2/apps/calc/jobs/{JOB_ID}",
+        None,
+        "deploy_v2/job.json",
+        deploy_v2.Job(status="Completed"),
+    ),
+]
+ELSEWHERE = (deploy_v2.UPLOAD_PACKAGE,)
+FIELDS = [
+    (deploy_v2.StartedUpload, "deploy_v2/started_upload.json", ()),
+    (deploy_v2.Job, "deploy_v2/job.json", ()),
+]
+UNDOCUMENTED: dict[type, set[str]] = {}
+
+
+@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
+def test_documented_call(mendix, sample, call, target, body, answer, expected):
+    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
+
+
+def test_every_endpoint_is_called():
+    called = {case[0].endpoint for case in CALLS}
+
+    assert [endpoint for endpoint in endpoints(deploy_v2) if endpoint not in {*called, *ELSEWHERE}] == []
+
+
+@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
+def test_every_documented_field_is_read(sample, kind, answer, path):
+    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [(400, "invalid_appid", InvalidRequestError), (404, "app_not_found", AppNotFoundError)],
+)
+def test_a_job_is_refused_as_by_version_1(mendix, sample, status, answer, kind):
+    """Version 2 documents no refusal; those of version 1 are expected of it too."""
+    check_refusal(mendix, GET_JOB, status, sample(f"deploy/error_{answer}.json"), kind, kind.advice)
+
+
+def test_a_missing_job(mendix):
+    assert type(mendix.refusal(GET_JOB, b"", 404)) is NotFoundError
+
+
+@pytest.mark.parametrize("name", ["", " ", None, "{{ name }}", "a/b.mda", "a\\b.mda", "a\r\nb.mda", "x" * 256])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(InvalidInputError, match="^name "):
+        deploy_v2.upload_package("calc", name)
+
+
+@pytest.mark.parametrize("job_id", ["", None, "..", "a/b", "{{ job }}"])
+def test_a_job_id_that_is_none_is_refused(job_id):
+    with pytest.raises(InvalidInputError, match="^job_id "):
+        deploy_v2.get_job("calc", job_id)

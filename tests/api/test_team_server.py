@@ -1,0 +1,211 @@
+"""The Team Server API: what each call sends and reads, what Mendix refuses, and odd responses."""
+
+from __future__ import annotations
+
+import operator
+
+import pendulum
+import pytest
+
+from airflow_provider_mendix.api import team_server
+from airflow_provider_mendix.exceptions import AppNotFoundError, BranchNotFoundError, InvalidRequestError
+
+from ..wire import SAMPLES
+from .checks import (
+    CANARY,
+    check_absent_and_null,
+    check_call,
+    check_fields,
+    check_malformed,
+    check_refusal,
+    check_unknown_keys,
+    endpoints,
+)
+
+FOLDER = "team_server"
+MAIN_LINE = team_server.Branch(
+    name="trunk",
+    display_name="Main line",
+    latest_revision_number=9,
+    latest_revision_mendix_version="5.6.0",
+)
+STATISTICS = team_server.Branch(
+    name="statistical functions",
+    display_name="statistical functions",
+    latest_revision_number=13,
+    latest_revision_mendix_version="5.6.0",
+)
+EXPECTED_REVISIONS = [
+    team_server.Revision(
+        number=8,
+        commit_message="Implement C key",
+        date=pendulum.datetime(2014, 3, 5, 14, 57, 30, 618000),
+        author="richard.ford51@example.com",
+        mendix_version="5.6.0",
+    ),
+    team_server.Revision(
+        number=9,
+        commit_message="Implement ^ key",
+        date=pendulum.datetime(2014, 3, 5, 14, 57, 40, 618000),
+        author="richard.ford51@example.com",
+        mendix_version="5.6.0",
+    ),
+]
+BRANCHES = team_server.list_branches("calc")
+BRANCH = team_server.get_branch("calc", "statistical functions")
+REVISIONS = team_server.list_revisions("calc", "branches/development")
+HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
+CALLS = [
+    (
+        team_server.list_branches("calc"),
+        "/api/1/apps/calc/branches",
+        None,
+        "team_server/branches.json",
+        [MAIN_LINE, STATISTICS],
+    ),
+    (
+        team_server.get_branch("calc", "statistical functions"),
+        "/api/1/apps/calc/branches/statistical%20functions",
+        None,
+        "team_server/branch.json",
+        STATISTICS,
+    ),
+    (
+        team_server.list_revisions("calc", "trunk"),
+        "/api/1/apps/calc/branches/trunk/revisions",
+        None,
+        "team_server/revisions.json",
+        EXPECTED_REVISIONS,
+    ),
+    (
+        team_server.list_revisions("calc", "branches/development"),
+        "/api/1/apps/calc/branches/branches%2Fdevelopment/revisions",
+        None,
+        "team_server/revisions.json",
+        EXPECTED_REVISIONS,
+    ),
+]
+ELSEWHERE = ()
+FIELDS = [
+    (team_server.Branch, "team_server/branch.json", ()),
+    (team_server.Revision, "team_server/revisions.json", (0,)),
+]
+UNDOCUMENTED = {team_server.Branch: {"LatestTaggedVersion"}}
+REFUSALS = [
+    (BRANCHES, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
+    (BRANCHES, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (BRANCH, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
+    (BRANCH, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (BRANCH, 404, "branch_not_found", BranchNotFoundError, BranchNotFoundError.advice),
+    (REVISIONS, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
+    (REVISIONS, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (REVISIONS, 404, "branch_not_found", BranchNotFoundError, BranchNotFoundError.advice),
+]
+TRANSIENT: set[str] = set()
+
+
+@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
+def test_documented_call(mendix, sample, call, target, body, answer, expected):
+    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
+
+
+def test_every_endpoint_is_called():
+    called = {case[0].endpoint for case in CALLS}
+
+    assert [endpoint for endpoint in endpoints(team_server) if endpoint not in {*called, *ELSEWHERE}] == []
+
+
+@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
+def test_every_documented_field_is_read(sample, kind, answer, path):
+    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
+
+
+@pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), REFUSALS)
+def test_documented_refusal(mendix, sample, call, status, answer, kind, says):
+    check_refusal(
+        mendix, call, status, sample(f"{FOLDER}/error_{answer}.json"), kind, says, transient=answer in TRANSIENT
+    )
+
+
+def test_every_sample_of_a_refusal_is_used(request):
+    samples = {path.stem.removeprefix("error_") for path in (SAMPLES / FOLDER).glob("error_*")}
+
+    assert samples == {case[2] for case in REFUSALS}
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "expected"),
+    [
+        (BRANCH, {"Name": "trunk"}, team_server.Branch(name="trunk")),
+        (BRANCHES, [{"Name": "trunk"}], [team_server.Branch(name="trunk")]),
+        (REVISIONS, [{"Number": 9}], [team_server.Revision(number=9)]),
+        (BRANCHES, [], []),
+        (REVISIONS, [], []),
+    ],
+)
+def test_only_required_fields_must_be_there(mendix, call, answer, expected):
+    assert mendix.read(call, answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "sample_name", "field"),
+    [
+        (BRANCH, "team_server/branch.json", "DisplayName"),
+        (BRANCH, "team_server/branch.json", "LatestRevisionNumber"),
+        (BRANCH, "team_server/branch.json", "LatestRevisionMendixVersion"),
+        (BRANCH, "team_server/branch.json", "LatestTaggedVersion"),
+        (REVISIONS, "team_server/revisions.json", "0.CommitMessage"),
+        (REVISIONS, "team_server/revisions.json", "0.Date"),
+        (REVISIONS, "team_server/revisions.json", "0.Author"),
+        (REVISIONS, "team_server/revisions.json", "0.MendixVersion"),
+    ],
+)
+def test_absent_and_null_are_the_same(mendix, sample, call, sample_name, field):
+    check_absent_and_null(mendix, call, sample(sample_name), field)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "pick", "expected"),
+    [
+        (BRANCH, {"Name": "x", "LatestTaggedVersion": "1.4.2.63"}, "latest_tagged_version", "1.4.2.63"),
+        (BRANCH, {"Name": "x", "LatestTaggedVersion": ""}, "latest_tagged_version", ""),
+        (BRANCH, {"Name": "x", "LatestRevisionNumber": 2**40}, "latest_revision_number", 2**40),
+        (
+            BRANCH,
+            {"Name": "x", "LatestRevisionMendixVersion": "8.18.5.18651"},
+            "latest_revision_mendix_version",
+            "8.18.5.18651",
+        ),
+    ],
+)
+def test_a_field_may_be_odd(mendix, call, answer, pick, expected):
+    assert operator.attrgetter(pick)(mendix.read(call, answer)) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (BRANCH, {"Name": "trunk"}),
+        (BRANCHES, [{"Name": "trunk"}]),
+        (REVISIONS, [{"Number": 9}]),
+    ],
+)
+def test_unknown_keys_are_ignored_at_any_depth(mendix, call, answer):
+    check_unknown_keys(mendix, call, answer)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "says"),
+    [
+        (BRANCH, {"DisplayName": CANARY}, "`Name`"),
+        (BRANCH, [{"Name": CANARY}], "Expected `object`"),
+        (BRANCH, {"Name": "x", "LatestRevisionNumber": CANARY}, "$.LatestRevisionNumber"),
+        (BRANCHES, {"Name": CANARY}, "Expected `array`"),
+        (BRANCHES, [{"Name": "trunk"}, {"DisplayName": CANARY}], "$[1]"),
+        (REVISIONS, [{"Number": None, "Author": CANARY}], "$[0].Number"),
+        (REVISIONS, [{"Number": HASH}], "$[0].Number"),
+        (REVISIONS, [{"Number": 9, "Date": CANARY}], "$[0].Date"),
+    ],
+)
+def test_a_success_that_cannot_be_read(mendix, call, answer, says):
+    check_malformed(mendix, call, answer, says)
