@@ -1,7 +1,7 @@
-"""Searches whatever an Airflow has written for secrets: in the clear, in part, encoded, compressed or encrypted.
+"""Search everything that Airflow has written for secrets: plain, shortened, encoded, compressed or encrypted.
 
-A secret is looked for by the first and the last `PIECE` characters of its longest run of letters and digits, so
-that a shortened one is found, and escaping for JSON, HTML or a URL cannot hide one.
+The search uses the first and the last `PIECE` characters of the longest run of letters and digits of a secret. So
+it finds a shortened secret, and escaping for JSON, HTML or a URL hides none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FERNET = re.compile(rb"gAAAA[0-9A-Za-z_-]{90,}={0,2}")
 
 
 class Secret(NamedTuple):
-    """Something that must not be found."""
+    """A value that must not be found."""
 
     name: str
     value: str
@@ -43,14 +43,14 @@ class Secret(NamedTuple):
 
 
 class RememberingPlatform(Platform):
-    """Keeps the signatures of the links that it has handed out, and spells links as no library does."""
+    """A Mendix that records the signatures of its links, and escapes its links as no library does."""
 
     def __init__(self, *, options: Options | None = None) -> None:
         super().__init__(options=options)
         self._signatures: set[str] = set()
 
     def handle(self, request: Request) -> Reply:
-        """Handle a request, keep the signatures of the links in the reply, and spell these otherwise."""
+        """Handle a request, record the signatures of links in the response, and change their escaping."""
         reply = super().handle(request)
         location = reply.headers.get("Location", "").encode()
         headers = {**reply.headers, "Location": self._spell(location).decode()} if location else reply.headers
@@ -62,7 +62,7 @@ class RememberingPlatform(Platform):
 
     @property
     def signatures(self) -> list[Secret]:
-        """All of them so far."""
+        """All signatures so far."""
         return [Secret("signature", value) for value in sorted(self._signatures)]
 
 
@@ -75,7 +75,7 @@ class Finding(NamedTuple):
 
 
 class Search:
-    """Takes in contents, and then tells which secrets are in which of them.
+    """Collects contents, and then finds which secrets are in which of them.
 
     :param secrets: what must not be found.
     :param fernet_key: of that Airflow; what is encrypted with it is read too.
@@ -96,14 +96,14 @@ class Search:
         self._words: dict[bytes, set[str]] = {}
 
     def add(self, place: str, content: bytes) -> None:
-        """Take in one content."""
+        """Add one content."""
         self.seen[place] += 1
         for view in self._views(place, content, 0):
             for word in set(_WORDS.findall(view)):
                 self._words.setdefault(word, set()).add(place)
 
     def add_folder(self, folder: Path) -> None:
-        """Take in the name and the content of every file below a folder, databases as they are on the disk."""
+        """Add the name and the content of every file below a folder; databases as they are on the disk."""
         for file in sorted(folder.rglob("*")):
             place = str(file.relative_to(folder))
             self.add(place, place.encode())
@@ -112,7 +112,7 @@ class Search:
                 self.add(place, file.read_bytes())
 
     def add_database(self, file: Path) -> None:
-        """Take in every value of every table of an SQLite database, but for those that are there to be secret."""
+        """Add every value of every table of an SQLite database, except the columns for secrets."""
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             database.text_factory = bytes
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -126,7 +126,7 @@ class Search:
                             self.add(f"{table}.{column}", value)
 
     def findings(self) -> list[Finding]:
-        """Tell what was found where."""
+        """Return the secrets that were found, with their places."""
         everything = b"\n".join(self._words)
         found = {
             Finding(secret, form, place)
