@@ -42,6 +42,7 @@ from airflow_provider_mendix.exceptions import (
 
 OUTCOME_UNKNOWN = "Mendix may still have processed the request; check before sending it again."
 _MAX_QUOTE = 300
+_MAX_PAGE = 2000
 
 _NEVER_PROCESSED = (501, 505)
 
@@ -176,9 +177,12 @@ def _read_body(response: Response) -> _ErrorBody:
     try:
         return msgspec.json.decode(response.body, type=_ErrorBody)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        looks_like_text = "html" not in response.headers.get("content-type", "")
-        text = response.body[:_MAX_QUOTE].decode("utf-8", "replace") if looks_like_text else ""
-        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text))
+        text = response.body[:_MAX_PAGE].decode("utf-8", "replace")
+        if "html" in response.headers.get("content-type", ""):
+            # The page of a proxy or web server: why it refused is in the title, such as that the port speaks TLS.
+            title = re.search(rf"<title>\s*(?:{response.status})?([^<]*)", text, re.IGNORECASE)
+            return _ErrorBody(error_message=title[1] if title and response.status < 500 else None)
+        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text[:_MAX_QUOTE]))
 
 
 def _normalised(code: str | None) -> str | None:

@@ -57,7 +57,8 @@ def check_size(call: Call[Any], size: int) -> None:
 def no_response(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
     """Return the error of a request that no complete response came to."""
     host = account.base_url(call.endpoint.api)
-    message = f"{call}: no complete response from {host}: {reason(error)}. {call.unconfirmed_hint}"
+    why = reason(error, host, proxy_for(host, account))
+    message = f"{call}: no complete response from {host}: {why}. {call.unconfirmed_hint}"
     return MendixConnectionError(message.rstrip(), outcome_unknown=not call.endpoint.repeatable)
 
 

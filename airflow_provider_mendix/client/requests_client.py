@@ -99,16 +99,18 @@ class MendixClient:
         import requests
 
         call = None if isinstance(source, str) else source
+        url = source if isinstance(source, str) else self.account.base_url(source.endpoint.api)
         give_up_at = self._deadline()
         try:
-            response = self._get_file(source, part) if isinstance(source, str) else self._request(source)
+            response = self._get_file(url, part) if call is None else self._request(call)
             if call and response.is_redirect:
                 response.close()
-                location = _location(response)
+                url = _location(response)
                 call = None  # from here on, a file host answers
-                response = self._get_file(location, part)
+                response = self._get_file(url, part)
         except (requests.RequestException, OSError) as error:
-            raise DownloadError(f"The file host cannot be reached: {reason(error)}.") from None
+            why = reason(error, url, proxy_for(url, self.account))
+            raise DownloadError(f"The file host cannot be reached: {why}.") from None
         with contextlib.closing(response):
             if call and response.status_code != 200:
                 self._parse(call, response, give_up_at)
@@ -154,9 +156,11 @@ class MendixClient:
         if form and form.failure:
             return form.failure
         if form and not form.is_sent:
+            host = self.account.base_url(call.endpoint.api)
+            why = reason(error, host, proxy_for(host, self.account))
             return MendixConnectionError(
-                f"{call}: the upload to {self.account.base_url(call.endpoint.api)} broke off after {form.sent} of"
-                f" {len(form)} bytes: {reason(error)}. Mendix did not get the whole file."
+                f"{call}: the upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did"
+                " not get the whole file."
             )
         return no_response(call, error, self.account)
 

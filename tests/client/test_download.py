@@ -170,6 +170,14 @@ class TestLink:
     def test_nobody_there(self, client, closed_port):
         assert "cannot be reached" in str(broken(client, f"http://127.0.0.1:{closed_port}{SIGNED}"))
 
+    def test_a_proxy_that_is_down(self, account, closed_port):
+        proxy = f"http://ana:canary@127.0.0.1:{closed_port}"
+
+        with MendixClient(msgspec.structs.replace(account, proxy=proxy)) as client:
+            error = broken(client, "https://files.example/a.mda?sig=canary")
+
+        assert f"the proxy 127.0.0.1:{closed_port} cannot be used: Connection refused" in str(error)
+
     def test_a_file_host_that_hangs_up(self, client, file_host, link):
         file_host.hang_up()
 

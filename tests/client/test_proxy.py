@@ -127,7 +127,7 @@ def test_no_proxy_goes_around(ask, proxy, tls_host, bundle, monkeypatch, name):
 
 
 def test_a_wrong_password(ask, kind, proxy, tls_host, bundle):
-    with pytest.raises(kind, match=r"the proxy refused \(HTTP 407\)") as raised:
+    with pytest.raises(kind, match=r"the proxy 127\.0\.0\.1:\d+ refused \(HTTP 407\)") as raised:
         ask(verify=str(bundle), proxy=proxy.url(WRONG_PASSWORD))
 
     assert "canary" not in shown(raised.value)
