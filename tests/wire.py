@@ -157,7 +157,9 @@ class Wire:
     def serve(self, handler: _Handler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.requests.append(Request(handler.command, handler.path, headers, handler.rfile.read(length)))
+        self.requests.append(
+            Request(handler.command, handler.requestline.split()[1], headers, handler.rfile.read(length))
+        )
         if self._queue:
             self._queue.popleft()(handler)
         else:

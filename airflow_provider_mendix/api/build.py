@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
+import math
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import msgspec
 import pendulum
@@ -36,15 +38,24 @@ class PackageStatus(enum.StrEnum):
     FAILED = "Failed"
 
 
+if TYPE_CHECKING:
+    Number: TypeAlias = int | float | None
+else:
+    Number = Any  # decoded as Mendix sends it, and made a number by `_number`
+
+
 class DownloadUrl(msgspec.Struct, frozen=True):
     """A signed link to the file of a package. It is a secret: everyone who has it can download the file.
 
     :param location: the link itself.
-    :param ttl: how long the link is valid, in seconds.
+    :param ttl: how long the link is valid, in seconds; ``None`` if Mendix sends no number above 0.
     """
 
     location: str = msgspec.field(name="Location")
-    ttl: float | None = msgspec.field(name="TTL", default=None)
+    ttl: Number = msgspec.field(name="TTL", default=None)
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "ttl", _number(self.ttl))
 
     def __repr__(self) -> str:
         return f"DownloadUrl(location='***', ttl={self.ttl})"
@@ -72,7 +83,8 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     :param status: one of :class:`PackageStatus`, or an undocumented one.
     :param version: four parts, ``major.minor.patch.revision``; may be empty.
     :param creation_date: when the build was created or the file uploaded.
-    :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction.
+    :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction. ``None`` if it sends no number above
+        0: no file is empty.
     :param url: only if requested, and if there is a file.
     """
 
@@ -81,8 +93,11 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     version: str | None = None
     creator: str | None = None
     creation_date: pendulum.DateTime | None = None
-    size: int | float | None = None
+    size: Number = None
     url: DownloadUrl | None = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "size", _number(self.size))
 
     @property
     def branch_label(self) -> str | None:
@@ -101,6 +116,19 @@ class Package(PackageStub, frozen=True, rename="pascal"):
             "size": self.size,
             "creation_date": self.creation_date.isoformat() if self.creation_date else None,
         }
+
+
+def _number(value: object) -> int | float | None:
+    """Return a number above 0, which may be given as text; ``None`` for everything else.
+
+    No call fails for a number that only describes what it is about.
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value) if re.search(r"[.eE]", value) else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 < value < math.inf else None
 
 
 class LazyPackageList:

@@ -42,6 +42,7 @@ from airflow_provider_mendix.exceptions import (
 
 OUTCOME_UNKNOWN = "Mendix may still have processed the request; check before sending it again."
 _MAX_QUOTE = 300
+_MAX_PAGE = 2000
 
 _NEVER_PROCESSED = (501, 505)
 
@@ -149,7 +150,7 @@ def error_of(
     message += f": {said}" if said else ""
     message = message if message.endswith(".") else f"{message}."
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
-    refused = code in _BY_CODE or response.status < 500 or response.status in _NEVER_PROCESSED
+    refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
     advised = {response.status: kind.advice, **advice}
     hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
@@ -176,9 +177,12 @@ def _read_body(response: Response) -> _ErrorBody:
     try:
         return msgspec.json.decode(response.body, type=_ErrorBody)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        looks_like_text = "html" not in response.headers.get("content-type", "")
-        text = response.body[:_MAX_QUOTE].decode("utf-8", "replace") if looks_like_text else ""
-        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text))
+        text = response.body[:_MAX_PAGE].decode("utf-8", "replace")
+        if "html" in response.headers.get("content-type", ""):
+            # The page of a proxy or web server: why it refused is in the title, such as that the port speaks TLS.
+            title = re.search(rf"<title>\s*(?:{response.status})?([^<]*)", text, re.IGNORECASE)
+            return _ErrorBody(error_message=title[1] if title and response.status < 500 else None)
+        return _ErrorBody(error_message=re.sub(r"<[^>]*>", " ", text[:_MAX_QUOTE]))
 
 
 def _normalised(code: str | None) -> str | None:

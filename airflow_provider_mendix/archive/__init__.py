@@ -2,7 +2,7 @@
 
 One pass, chunk by chunk: :mod:`.download` reads a package's file over as many connections and links as it takes;
 :mod:`.verification` withholds the last chunk until all of the file was checked (:mod:`.stream_digest`,
-:mod:`.zip_structure`, :mod:`.deep_check`); a store of :mod:`.stores` commits it; :mod:`.manifest` describes the
+:mod:`.zip_structure`, :mod:`.zip_walk`); a store of :mod:`.stores` commits it; :mod:`.manifest` describes the
 object in a file beside it. :mod:`.writer` puts these in order. :mod:`.archived_object` and :mod:`.catalog` read an
 archive.
 """

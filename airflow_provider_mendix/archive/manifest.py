@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from airflow_provider_mendix.archive.package_metadata import Project
 from airflow_provider_mendix.archive.verification import Verification
 
 SUFFIX = ".manifest.json"
@@ -58,6 +59,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         written as pending, without that, because a task may be killed between any two steps.
     :param version: of the package, as Mendix writes it.
     :param revision: its fourth part.
+    :param mendix_version: of the revision, according to Mendix, else the package's own ``runtime_version``.
+    :param metadata: whether ``model/metadata.json`` was read, which the values before it are from, and whether its
+        ``ModelVersion`` contradicts Mendix's version.
     :param stored_at: ISO 8601.
     """
 
@@ -71,6 +75,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None
     branch: str | None
     mendix_version: str | None
+    runtime_version: str | None
+    model_version: str | None
+    java_version: str | None
+    project: Project | None
+    metadata: Literal["read", "contradicts", "missing"]
     commit: Commit | None
     size: Size
     sha256: Sha256

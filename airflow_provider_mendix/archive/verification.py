@@ -13,7 +13,7 @@ from airflow_provider_mendix.archive.zip_structure import NoZipError, read_direc
 from airflow_provider_mendix.exceptions import DamagedFileError
 
 if TYPE_CHECKING:
-    from airflow_provider_mendix.archive.deep_check import DeepCheck
+    from airflow_provider_mendix.archive.zip_walk import ZipWalk
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ def verify(
     size_of_host: int | None,
     size_of_mendix: float | None,
     sha256_of_host: str | None,
-    deep: DeepCheck | None,
+    walk: ZipWalk,
     description: str,
 ) -> Verification:
     """Check all of a file.
@@ -76,18 +76,18 @@ def verify(
     if sha256_of_host is not None and digest.sha256 != sha256_of_host:
         raise _damaged("its SHA-256 is not the one that the file host sent (x-amz-checksum-sha256)")
     try:
-        directory = read_directory(digest.head, deep.end if deep else digest.tail, digest.size)
+        directory = read_directory(digest.head, walk.end if walk.deep else digest.tail, digest.size)
     except NoZipError as reason:
         raise _damaged(f"it is no whole zip: {reason}", description) from None
-    if deep:
-        deep.compare(directory)
+    if walk.deep:
+        walk.compare(directory)
     return Verification(
         size_of_host=size_of_host is not None,
         size_of_mendix=isinstance(size_of_mendix, int),
         sha256_of_host=sha256_of_host is not None,
         zip_entries=directory.count,
         zip_directory=directory.content is not None,
-        zip_contents=deep is not None,
+        zip_contents=walk.deep,
     )
 
 

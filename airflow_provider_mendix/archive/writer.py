@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pendulum
 
-from airflow_provider_mendix.archive.deep_check import DeepCheck
 from airflow_provider_mendix.archive.download import PackageFile
 from airflow_provider_mendix.archive.manifest import (
     MAX_SIZE,
@@ -26,9 +25,11 @@ from airflow_provider_mendix.archive.manifest import (
     TaskRun,
     read_manifest,
 )
+from airflow_provider_mendix.archive.package_metadata import PackageMetadata, read_metadata
 from airflow_provider_mendix.archive.provenance import branch_of, find_commit, revision_of
 from airflow_provider_mendix.archive.stores.base import Store, Stored
 from airflow_provider_mendix.archive.verification import Verification, verify, withhold_last_chunk
+from airflow_provider_mendix.archive.zip_walk import ZipWalk
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     DamagedArchiveError,
@@ -128,7 +129,7 @@ class _Writer:
         if difference and not self._request.replace:
             raise ObjectExistsError(
                 f"{self._url} exists, and is not known to be package {self._package.package_id}: {difference}."
-                " Give another destination, or set if_object_exists to 'replace' or 'skip'."
+                " Use another destination, or set if_object_exists to 'replace' or 'skip'."
             )
         if difference:
             log.info("Replacing %s: %s.", self._url, difference)
@@ -198,8 +199,7 @@ class _Writer:
             expected_size=self._package.size,
             outage_tolerance=request.outage_tolerance,
         )
-        deep = DeepCheck() if request.deep else None
-        chunks = deep.passing(file.read()) if deep else file.read()
+        walk = ZipWalk(deep=request.deep)
         before = self._store.find(self._path)
         written: list[Manifest] = []
 
@@ -209,15 +209,15 @@ class _Writer:
                 size_of_host=file.size,
                 size_of_mendix=self._package.size,
                 sha256_of_host=file.sha256_of_host,
-                deep=deep,
+                walk=walk,
                 description=file.describe(),
             )
-            written.append(self._describe(file, verification, commit, mendix_version))
+            written.append(self._describe(file, walk, verification, commit, mendix_version))
             self._put_pending(written[0])
 
         log.info("Streaming package %s of app %s to %s.", self._package.package_id, request.app_id, self._url)
         try:
-            with closing(withhold_last_chunk(chunks, check_and_describe)) as stream:
+            with closing(withhold_last_chunk(walk.passing(file.read()), check_and_describe)) as stream:
                 self._store.commit(self._path, stream)
         except BaseException:
             # What was committed without an answer can still be completed by the pending manifest.
@@ -230,9 +230,25 @@ class _Writer:
         return stored
 
     def _describe(
-        self, file: PackageFile, verification: Verification, commit: Commit | None, mendix_version: str | None
+        self,
+        file: PackageFile,
+        walk: ZipWalk,
+        verification: Verification,
+        commit: Commit | None,
+        mendix_version: str | None,
     ) -> Manifest:
         package = self._package
+        found = read_metadata(walk.metadata)
+        contradicts = found is not None and found.contradicts(package.version)
+        if found is None:
+            log.warning("The package has no model/metadata.json that can be read; the manifest says so.")
+        elif contradicts:
+            log.warning(
+                "The package says that it is version %s, and Mendix that it is %s; the manifest says so.",
+                found.model_version,
+                package.version,
+            )
+        metadata = found or PackageMetadata()
         return Manifest(
             complete=False,
             object=self._path.rpartition("/")[2],
@@ -242,7 +258,12 @@ class _Writer:
             version=package.version,
             revision=revision_of(package),
             branch=branch_of(package),
-            mendix_version=mendix_version,
+            mendix_version=mendix_version or metadata.runtime_version,
+            runtime_version=metadata.runtime_version,
+            model_version=metadata.model_version,
+            java_version=metadata.java_version,
+            project=metadata.project,
+            metadata="missing" if found is None else "contradicts" if contradicts else "read",
             commit=commit,
             size=file.digest.size,
             sha256=file.digest.sha256,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.client.account import CONNECT_TIMEOUT, Account
@@ -73,7 +74,7 @@ class AsyncMendixClient:
         headers, data = headers_and_body(self.account, call)
         if base_url not in self._proxies:
             # Searching the environment takes longer than the rest of a request.
-            self._proxies[base_url] = proxy_for(base_url, self.account)
+            self._proxies[base_url] = _http_proxy(proxy_for(base_url, self.account))
         body = bytearray()
         try:
             async with self._session.request(
@@ -91,6 +92,15 @@ class AsyncMendixClient:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise no_response(call, error, self.account) from None
         return call.parse(response_of(self.account, response.status, response.headers, bytes(body)))
+
+
+def _http_proxy(proxy: str | None) -> str | None:
+    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        raise InvalidConnectionError(
+            "The environment's proxy is not an http proxy, and the triggerer can use no other. Set the"
+            " connection's extra proxy to the URL of an http proxy, or except Mendix's host with NO_PROXY."
+        )
+    return proxy
 
 
 def _load(verify: bool | str) -> ssl.SSLContext | bool:

@@ -57,7 +57,8 @@ def check_size(call: Call[Any], size: int) -> None:
 def no_response(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
     """Return the error of a request that no complete response came to."""
     host = account.base_url(call.endpoint.api)
-    message = f"{call}: no complete response from {host}: {reason(error)}. {call.unconfirmed_hint}"
+    why = reason(error, host, proxy_for(host, account))
+    message = f"{call}: no complete response from {host}: {why}. {call.unconfirmed_hint}"
     return MendixConnectionError(message.rstrip(), outcome_unknown=not call.endpoint.repeatable)
 
 
@@ -73,10 +74,13 @@ def proxy_for(url: str, account: Account) -> str | None:
 def ca_bundle(verify: bool | str) -> bool | str:
     """Return the CA bundle of the connection or the environment; only `requests` reads the latter by itself.
 
-    :raises InvalidConnectionError: if the file does not exist.
+    :raises InvalidConnectionError: if it does not exist.
     """
+    found, source = verify, "The connection's extra verify"
     if verify is True:
-        verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    if isinstance(verify, str) and not os.path.exists(verify):
-        raise InvalidConnectionError(f"CA bundle {verify} of the connection or the environment: no such file.")
-    return verify
+        for name in ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+            if os.environ.get(name):
+                found, source = os.environ[name], f"The environment variable {name}"
+    if isinstance(found, str) and not os.path.exists(found):
+        raise InvalidConnectionError(f"{source} names a CA bundle that does not exist: {found}.")
+    return found

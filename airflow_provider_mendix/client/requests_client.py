@@ -13,10 +13,11 @@ import io
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.client.account import CONNECT_TIMEOUT, Account, is_safe
+from airflow_provider_mendix.client.connections import new_session
 from airflow_provider_mendix.client.download import Download
 from airflow_provider_mendix.client.exchange import (
     READ_SIZE,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_REDIRECTS = 5
+_PRINTABLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class MendixClient:
@@ -97,16 +99,18 @@ class MendixClient:
         import requests
 
         call = None if isinstance(source, str) else source
+        url = source if isinstance(source, str) else self.account.base_url(source.endpoint.api)
         give_up_at = self._deadline()
         try:
-            response = self._get_file(source, part) if isinstance(source, str) else self._request(source)
+            response = self._get_file(url, part) if call is None else self._request(call)
             if call and response.is_redirect:
                 response.close()
-                location = _location(response)
+                url = _location(response)
                 call = None  # from here on, a file host answers
-                response = self._get_file(location, part)
+                response = self._get_file(url, part)
         except (requests.RequestException, OSError) as error:
-            raise DownloadError(f"The file host cannot be reached: {reason(error)}.") from None
+            why = reason(error, url, proxy_for(url, self.account))
+            raise DownloadError(f"The file host cannot be reached: {why}.") from None
         with contextlib.closing(response):
             if call and response.status_code != 200:
                 self._parse(call, response, give_up_at)
@@ -152,9 +156,11 @@ class MendixClient:
         if form and form.failure:
             return form.failure
         if form and not form.is_sent:
+            host = self.account.base_url(call.endpoint.api)
+            why = reason(error, host, proxy_for(host, self.account))
             return MendixConnectionError(
-                f"{call}: the upload to {self.account.base_url(call.endpoint.api)} broke off after {form.sent} of"
-                f" {len(form)} bytes: {reason(error)}. Mendix did not get the whole file."
+                f"{call}: the upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did"
+                " not get the whole file."
             )
         return no_response(call, error, self.account)
 
@@ -170,7 +176,7 @@ class MendixClient:
         for _ in range(_MAX_REDIRECTS):
             if not is_safe(url):
                 raise UnsafeLinkError("The link to the file is not https, and its host is not this machine.")
-            response = self._open("GET", url, headers)
+            response = self._open("GET", _as_ascii(url), headers)
             if not response.is_redirect:
                 return response
             response.close()
@@ -180,14 +186,15 @@ class MendixClient:
     def _open(
         self, method: str, url: str, headers: dict[str, str], body: bytes | FileForm | None = None
     ) -> requests.Response:
+        import requests
+
         if self._open_session is None:
-            self._open_session = _new_session()
+            self._open_session = new_session()
         proxy = proxy_for(url, self.account)
-        return self._open_session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
+        request = self._open_session.prepare_request(requests.Request(method, url, headers, data=body))
+        request.url = url  # `requests` has respelled it
+        return self._open_session.send(
+            request,
             timeout=(min(CONNECT_TIMEOUT, self.account.timeout), self.account.timeout),
             allow_redirects=False,
             stream=True,
@@ -199,23 +206,17 @@ class MendixClient:
         return time.monotonic() + self.account.timeout
 
 
-def _new_session() -> requests.Session:
-    from http.cookiejar import DefaultCookiePolicy
-
-    import requests
-
-    class Session(requests.Session):
-        def get_redirect_target(self, resp: requests.Response) -> None:
-            """Find no redirect: `requests` would read its whole body, only to prepare for following it."""
-
-    session = Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return session
-
-
 def _location(response: requests.Response) -> str:
+    """Return where a redirect leads. It may be raw UTF-8, which `http.client` decodes as Latin-1."""
+    location = response.headers["Location"]
+    with contextlib.suppress(UnicodeEncodeError):
+        location = _as_ascii(location.encode("latin-1"))
     try:
-        return urljoin(response.url, response.headers["Location"])
+        return location if urlsplit(location).scheme else urljoin(response.url, location)
     except ValueError:
         raise UnsafeLinkError("The file host redirected to something that is no URL.") from None
+
+
+def _as_ascii(url: str | bytes) -> str:
+    """Return a URL that differs only in the characters that no request line can hold."""
+    return quote(url, safe=_PRINTABLE_ASCII)

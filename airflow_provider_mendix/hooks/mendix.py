@@ -75,14 +75,14 @@ class MendixHook(BaseHook):
             from airflow_provider_mendix.hooks.link_secrets import hide_queries
 
             hide_queries()
-            self._client = MendixClient(read_account(self.mendix_conn_id))
+            self._client = MendixClient(read_account(self, self.mendix_conn_id))
         return self._client
 
     async def aget_account(self) -> Account:
         """Return the account of the connection without blocking an event loop."""
         from airflow_provider_mendix.hooks.connection import read_account_async
 
-        return await read_account_async(self.mendix_conn_id)
+        return await read_account_async(self, self.mendix_conn_id)
 
     @property
     def has_token(self) -> bool:

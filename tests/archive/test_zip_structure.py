@@ -34,16 +34,17 @@ def make(
     files=3,
     *,
     body=b"some text " * 50,
-    comment=b"",
-    compression=zipfile.ZIP_DEFLATED,
-    stream=False,
     names="model/file-{}.txt",
-    **zip_info,
+    **arguments,
 ):
+    return pack([(names.format(number), body) for number in range(files)], **arguments)
+
+
+def pack(files, *, comment=b"", compression=zipfile.ZIP_DEFLATED, stream=False, **zip_info):
     buffer = Unseekable() if stream else io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for number in range(files):
-            with archive.open(names.format(number), "w", **zip_info) as file:
+        for name, body in files:
+            with archive.open(name, "w", **zip_info) as file:
                 file.write(body)
         archive.comment = comment
     return bytes(buffer.content) if stream else buffer.getvalue()

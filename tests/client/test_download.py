@@ -124,8 +124,8 @@ class TestLink:
         with MendixClient(msgspec.structs.replace(account, timeout=0.4)) as client:
             assert read(client, link) == b"PK......"
 
-    @pytest.mark.parametrize("status", [403, 404, 410, 500])
-    def test_a_link_that_has_expired(self, client, file_host, link, status):
+    @pytest.mark.parametrize("status", [403, 404, 410, 500, 503])
+    def test_a_refusal(self, client, file_host, link, status):
         file_host.answer(f"<Error>{SIGNED}</Error>".encode(), status)
 
         error = broken(client, link)
@@ -133,7 +133,7 @@ class TestLink:
         assert error.status == status
         assert error.transient is True
         assert f"127.0.0.1 answered HTTP {status}" in str(error)
-        assert "expired" in str(error)
+        assert ("expired" in str(error)) == (status < 500)
 
     def test_a_refusal_tells_how_long_to_wait(self, client, file_host, link):
         file_host.answer(b"", 503, retry_after="7")
@@ -169,6 +169,14 @@ class TestLink:
 
     def test_nobody_there(self, client, closed_port):
         assert "cannot be reached" in str(broken(client, f"http://127.0.0.1:{closed_port}{SIGNED}"))
+
+    def test_a_proxy_that_is_down(self, account, closed_port):
+        proxy = f"http://ana:canary@127.0.0.1:{closed_port}"
+
+        with MendixClient(msgspec.structs.replace(account, proxy=proxy)) as client:
+            error = broken(client, "https://files.example/a.mda?sig=canary")
+
+        assert f"the proxy 127.0.0.1:{closed_port} cannot be used: Connection refused" in str(error)
 
     def test_a_file_host_that_hangs_up(self, client, file_host, link):
         file_host.hang_up()
@@ -275,6 +283,78 @@ class TestPart:
 
         with client.download(link) as download:
             assert download.head.etag is None
+
+
+SPELLINGS = [
+    "/a.mda?sig=%7Ecanary",
+    "/a.mda?sig=%7ecanary%2f%2F+%20",
+    "/%61.mda?sig=a=b==&x&&y=",
+    "//a//b.mda?sig=canary",
+    "/a/../b/./c.mda",
+    "/a.mda?",
+    "/?sig=canary",
+    "/a;v=1.mda?a;b=c,d:e@f!g*h(i)'j\"k|l[m]{n}^`<o>\\\\",
+    "/100%.mda?a=%zz",
+]
+
+
+class TestSpelling:
+    """The signature of a link may cover its spelling, so it is sent byte for byte."""
+
+    @pytest.mark.parametrize("target", SPELLINGS)
+    def test_a_link(self, client, file_host, target):
+        file_host.answer(FILE)
+
+        assert read(client, file_host.url + target) == FILE
+
+        assert file_host.request.target == target
+
+    @pytest.mark.parametrize("target", SPELLINGS)
+    @pytest.mark.parametrize("source", ["link", "deprecated call"])
+    def test_a_redirect(self, client, wire, file_host, new_wire, source, target):
+        bucket = new_wire()
+        (file_host if source == "link" else wire).answer(b"", 302, Location=bucket.url + target)
+        bucket.answer(FILE)
+
+        assert read(client, f"{file_host.url}{SIGNED}" if source == "link" else DOWNLOAD) == FILE
+
+        assert bucket.request.target == target
+
+    def test_through_a_proxy_without_tunnel(self, account, new_wire):
+        proxy = new_wire()
+        proxy.answer(FILE)
+
+        with MendixClient(msgspec.structs.replace(account, proxy=proxy.url)) as client:
+            assert read(client, "http://localhost:1/a%7eb.mda?sig=%2f") == FILE
+
+        assert proxy.request.target == "http://localhost:1/a%7eb.mda?sig=%2f"
+
+    def test_a_fragment_is_not_sent(self, client, file_host):
+        file_host.answer(FILE)
+
+        read(client, f"{file_host.url}/a.mda?sig=%7e#part")
+
+        assert file_host.request.target == "/a.mda?sig=%7e"
+
+    @pytest.mark.parametrize(
+        ("raw", "sent"),
+        [
+            ("/größe.mda?sig=%7e", "/gr%C3%B6%C3%9Fe.mda?sig=%7e"),
+            ("/日本.mda?n=a b", "/%E6%97%A5%E6%9C%AC.mda?n=a%20b"),
+            ("/gr%C3%B6%C3%9Fe.mda", "/gr%C3%B6%C3%9Fe.mda"),
+        ],
+    )
+    @pytest.mark.parametrize("is_absolute", [True, False])
+    def test_raw_utf_8_is_encoded_once(self, client, file_host, link, raw, sent, is_absolute):
+        location = file_host.url + raw if is_absolute else raw
+        file_host.say(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        file_host.answer(FILE)
+        file_host.answer(FILE)
+
+        assert read(client, link) == FILE
+        assert read(client, file_host.url + raw) == FILE
+
+        assert [request.target for request in file_host.requests] == [SIGNED, sent, sent]
 
 
 class TestRedirect:

@@ -18,6 +18,7 @@ from airflow_provider_mendix.exceptions import (
     MalformedResponseError,
     MendixConnectionError,
     MendixError,
+    RateLimitedError,
 )
 
 LIST = build.list_packages("calc")
@@ -72,6 +73,56 @@ def test_a_call_that_changes_something_may_have_happened(send, wire, break_line,
     assert len(wire.requests) == 1
 
 
+INTERIM = [b"HTTP/1.1 %d Interim\r\n\r\n" % status for status in (100, 102, 103, 150, 199)]
+INTERIM += [
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nContent-Length: 9\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n",
+]
+FINAL = HEAD + b"Content-Length: %d\r\n\r\n%s"
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+@pytest.mark.parametrize(
+    ("call", "body", "result"),
+    [(LIST, b"[]", []), (START, b'{"PackageId": "p"}', build.StartedBuild("p")), (DELETE, b"", None)],
+    ids=["list", "start", "delete"],
+)
+def test_an_interim_response_is_not_the_response(send, wire, interim, call, body, result):
+    wire.say(interim + FINAL % (len(body), body))
+
+    assert send(call) == result
+
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("interim", INTERIM)
+def test_a_refusal_after_an_interim_response(send, wire, interim):
+    wire.say(interim + b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(RateLimitedError) as raised:
+        send(START)
+
+    assert raised.value.retry_after == 7
+    assert raised.value.outcome_unknown is False
+
+
+@pytest.mark.parametrize("interim", [*INTERIM, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"])
+def test_nothing_after_an_interim_response_leaves_a_doubt(send, wire, interim):
+    wire.say(interim)
+
+    with pytest.raises(MendixError, match=MAY_HAVE_HAPPENED) as raised:
+        send(START)
+
+    assert raised.value.outcome_unknown is True
+
+
+def test_endless_interim_responses(send, wire):
+    wire.repeat(b"HTTP/1.1 102 Processing\r\n\r\n" * 100, after=b"")
+
+    with pytest.raises(MendixConnectionError):
+        send(LIST, timeout=1)
+
+
 def test_refused_port(send, closed_port):
     url = f"http://127.0.0.1:{closed_port}"
 
@@ -79,14 +130,34 @@ def test_refused_port(send, closed_port):
         send(LIST, base_urls={Host.DEPLOY: url})
 
     message = str(raised.value)
-    assert re.search(rf"no complete response from {url}: (Connection refused|Connect call failed)", message)
+    assert re.search(rf"no complete response from {url}: Connection refused", message)
     assert send.account.api_key not in shown(raised.value)
 
 
-def test_tls_that_fails(send, wire):
-    """The server speaks plain HTTP; what the message must not do is name the library's whole exception."""
-    with pytest.raises(MendixConnectionError, match=r"TLS failed \([A-Z_]+\)"):
-        send(LIST, base_urls={Host.DEPLOY: f"https://127.0.0.1:{wire.port}"})
+def test_https_to_a_plain_port(send, wire):
+    host = f"127.0.0.1:{wire.port}"
+
+    with pytest.raises(MendixConnectionError, match=rf"TLS failed .*plain http: write http://{host}, or use"):
+        send(LIST, base_urls={Host.DEPLOY: f"https://{host}"})
+
+
+@pytest.mark.parametrize("server", ["breaks off", "sends bytes", "closes"])
+def test_http_to_a_port_that_speaks_tls(send, wire, tls_host, server):
+    host = tls_host if server == "breaks off" else wire
+    if server != "breaks off":
+        wire.say(b"\x15\x03\x01\x00\x02\x02\x46" if server == "sends bytes" else b"")
+    url = f"127.0.0.1:{host.port}"
+
+    with pytest.raises(MendixConnectionError, match=f"if the port speaks TLS, write https://{url}"):
+        send(LIST, base_urls={Host.DEPLOY: f"http://{url}"})
+
+
+def test_a_web_server_that_explains_itself_in_html(send, wire):
+    page = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head>…</html>"
+    wire.answer(page.encode(), 400, Content_Type="text/html")
+
+    with pytest.raises(MendixError, match="HTTP 400: The plain HTTP request was sent to HTTPS port"):
+        send(LIST)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -256,11 +327,30 @@ class TestProxy:
         assert wire.request.target == "/api/1/apps/calc/packages"
         assert file_host.requests == []
 
-    def test_a_proxy_that_is_down(self, send, closed_port):
-        with pytest.raises(MendixConnectionError) as raised:
-            send(LIST, proxy=self.proxy(closed_port))
+    @pytest.mark.parametrize("url", ["http://localhost:1", "https://deploy.mendix.example"])
+    def test_a_proxy_that_is_down(self, send, closed_port, url):
+        said = rf"the proxy 127\.0\.0\.1:{closed_port} cannot be used: Connection refused"
+
+        with pytest.raises(MendixConnectionError, match=said) as raised:
+            send(LIST, proxy=self.proxy(closed_port), base_urls={Host.DEPLOY: url})
 
         assert PROXY_PASSWORD not in shown(raised.value)
+
+    def test_a_proxy_of_the_environment_that_is_down(self, send, closed_port, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", self.proxy(closed_port))
+
+        with pytest.raises(MendixConnectionError, match=rf"the proxy 127\.0\.0\.1:{closed_port} cannot be used"):
+            send(LIST, base_urls={Host.DEPLOY: "https://deploy.mendix.example"})
+
+    def test_a_proxy_whose_name_is_unknown(self, send):
+        with pytest.raises(MendixConnectionError, match=r"the proxy no-such-proxy\.invalid:3128"):
+            send(LIST, proxy="http://no-such-proxy.invalid:3128")
+
+    def test_a_proxy_that_hangs_up(self, send, file_host):
+        file_host.hang_up()
+
+        with pytest.raises(MendixConnectionError, match=rf"the proxy 127\.0\.0\.1:{file_host.port}"):
+            send(LIST, proxy=self.proxy(file_host.port))
 
     @pytest.mark.parametrize("status", [403, 407, 502])
     def test_a_proxy_that_refuses_the_tunnel(self, send, file_host, status):

@@ -142,6 +142,15 @@ def test_a_file_that_is_too_big_is_called_so(account, wire):
         upload(account, form())
 
 
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_an_interim_response_is_not_the_response(account, wire, sample, status):
+    body = sample("deploy_v2/started_upload.json")
+    interim, head = f"HTTP/1.1 {status} Interim\r\n\r\n", f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+    wire.say((interim + head).encode() + body)
+
+    assert upload(account, form()).job_id == "66046953-ecf7-4550-a889-4b7e9f1e1705"
+
+
 def test_a_lost_reply_leaves_a_doubt(account, wire):
     wire.hang_up()
 

@@ -93,6 +93,16 @@ def test_the_connections_proxy(ask, proxy, tls_host, bundle):
     assert "proxy-authorization" not in tls_host.request.headers
 
 
+def test_a_link_is_sent_byte_for_byte_through_the_tunnel(account, proxy, tls_host, bundle):
+    tls_host.answer(FILE)
+    changed = msgspec.structs.replace(account, verify=str(bundle), proxy=proxy.url())
+
+    with MendixClient(changed) as client, client.download(f"{tls_host.url}/a%7eb.mda?sig=%2f") as file:
+        assert b"".join(file) == FILE
+
+    assert tls_host.request.target == "/a%7eb.mda?sig=%2f"
+
+
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize("ca_name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_the_environments_proxy_and_bundle(ask, proxy, tls_host, bundle, monkeypatch, name, ca_name):
@@ -117,7 +127,7 @@ def test_no_proxy_goes_around(ask, proxy, tls_host, bundle, monkeypatch, name):
 
 
 def test_a_wrong_password(ask, kind, proxy, tls_host, bundle):
-    with pytest.raises(kind, match=r"the proxy refused \(HTTP 407\)") as raised:
+    with pytest.raises(kind, match=r"the proxy 127\.0\.0\.1:\d+ refused \(HTTP 407\)") as raised:
         ask(verify=str(bundle), proxy=proxy.url(WRONG_PASSWORD))
 
     assert "canary" not in shown(raised.value)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 from itertools import islice
 
@@ -10,13 +8,10 @@ import pytest
 import requests_mock
 
 from airflow_provider_mendix import __version__
-from airflow_provider_mendix.api.call import Host
-from airflow_provider_mendix.api.deploy import DEPLOY_API
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
     ForbiddenError,
-    InvalidConnectionError,
     InvalidInputError,
     MalformedResponseError,
     MendixConnectionError,
@@ -87,70 +82,6 @@ def test_the_in_process_simulator_answers_the_hook(platform, monkeypatch):
     with requests_mock.Mocker() as mocker:
         inprocess.install(platform, mocker)
         assert start(MendixHook()) in platform.packages
-
-
-@pytest.mark.parametrize(
-    ("fields", "url"),
-    [
-        ({}, "https://deploy.mendix.com"),
-        ({"host": ""}, "https://deploy.mendix.com"),
-        ({"host": "mendix.example.com"}, "https://mendix.example.com"),
-        ({"host": "https://mendix.example.com/", "port": 8443}, "https://mendix.example.com:8443"),
-        ({"host": "http://127.0.0.1:8787"}, "http://127.0.0.1:8787"),
-        ({"host": "http://localhost", "port": 8787}, "http://localhost:8787"),
-        ({"host": "mendix.example.com", "schema": "ignored"}, "https://mendix.example.com"),
-    ],
-)
-def test_host_and_port_of_the_connection_make_the_base_url(fields, url, monkeypatch):
-    set_connection(monkeypatch, **fields)
-    assert MendixHook().get_conn().account.base_url(DEPLOY_API) == url
-
-
-@pytest.mark.parametrize(
-    ("uri", "url"),
-    [
-        ("mendix://ana:key@/", "https://deploy.mendix.com"),
-        ("mendix://ana:key@mendix.example.com:8443/", "https://mendix.example.com:8443"),
-        ("mendix://https://ana:key@mendix.example.com", "https://mendix.example.com"),
-        ("mendix://http://ana:key@127.0.0.1:8787", "http://127.0.0.1:8787"),
-    ],
-)
-def test_a_connection_uri_works_too(uri, url, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_MENDIX_DEFAULT", uri + "?timeout=30&verify=false&proxy=http%3A%2F%2Fp%3A1")
-    account = MendixHook().get_conn().account
-    assert (account.username, account.api_key) == ("ana", "key")
-    assert account.base_url(DEPLOY_API) == url
-    assert (account.timeout, account.verify, account.proxy) == (30, False, "http://p:1")
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"login": ""}, "has no Mendix user name"),
-        ({"password": None}, "has no API key"),
-        ({"password": "two\nlines"}, "line break"),
-        ({"host": "http://mendix.example.com"}, "https only"),
-        ({"host": "https://u:p@mendix.example.com"}, "no user, path or query"),
-        ({"host": "https://mendix.example.com/api/1"}, "no user, path or query"),
-        ({"host": "mendix.example.com:1", "port": 2}, "two ports"),
-        ({"extra": {"timeout": "soon"}}, "not a number of seconds"),
-        ({"extra": {"repository_url": "http://repo.example.com"}}, "https only"),
-    ],
-)
-def test_a_connection_that_cannot_be_used_says_why(fields, said, monkeypatch):
-    set_connection(monkeypatch, **fields)
-    with pytest.raises(InvalidConnectionError, match=said) as refused:
-        MendixHook().get_conn()
-    assert "two\nlines" not in str(refused.value)
-    assert MendixHook().test_connection() == (False, str(refused.value))
-
-
-def test_both_ways_to_read_the_connection_agree(monkeypatch):
-    extra = {"personal_access_token": "pat", "repository_url": "https://repo.example.com", "verify": "/ca.pem"}
-    set_connection(monkeypatch, host="https://m.example.com", extra=extra)
-    hook = MendixHook()
-    assert asyncio.run(hook.aget_account()) == hook.get_conn().account
-    assert hook.get_conn().account.base_urls[Host.REPOSITORY] == "https://repo.example.com"
 
 
 class TestTestConnection:
@@ -326,12 +257,6 @@ def test_a_signed_link_is_masked_in_task_logs(server, platform, monkeypatch):
     link = MendixHook().get_package("shop", package_id, url=True).url.location
     assert link in masked
     assert link.partition("?")[2] in masked
-
-
-def test_extra_as_text_works_where_there_is_no_form(monkeypatch):
-    set_connection(monkeypatch, extra=json.dumps({"timeout": 12, "verify": False}))
-    account = MendixHook().get_conn().account
-    assert (account.timeout, account.verify) == (12, False)
 
 
 @pytest.fixture

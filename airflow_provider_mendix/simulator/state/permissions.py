@@ -37,7 +37,7 @@ class Permissions:
         self.users[username] = User(api_key, display_name)
 
     def set_api_key(self, username: str, api_key: str) -> None:
-        """Give a user another key; the old one stops working.
+        """Replace the API key of a user; the old one stops working.
 
         :raises KeyError: if there is no such user.
         """
@@ -63,7 +63,7 @@ class Permissions:
         self._revoked.add((right, app_id, mode))
 
     def grant(self, right: Right, app_id: str, mode: str | None = None) -> None:
-        """Give back a right that was revoked in the same way."""
+        """Return a right that was revoked in the same way."""
         self._revoked.discard((right, app_id, mode))
 
     def has(self, right: Right, app_id: str, mode: str | None = None) -> bool:

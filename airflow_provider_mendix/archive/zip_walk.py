@@ -1,19 +1,22 @@
-"""Every file in a zip, checked while the zip passes by: its CRC-32, and that the directory says the same of it.
+"""A walk through the files of a zip while the zip passes by.
 
-Readers go by the directory at the end, and what passes by first are the local headers and the data.
-``verify="deep"`` compares the two in name, method, CRC, sizes and offset.
+It reads the one file that says what the package is. With ``verify="deep"`` it also checks the CRC-32 of every
+file, and compares the directory with the files: readers go by the directory at the end, and what passes by first
+are the local headers and the data. The two must agree in name, method, CRC, sizes and offset.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from struct import Struct
 
 import msgspec
 
 from airflow_provider_mendix.archive.zip_structure import (
+    CHANGES_CONTENT,
     ELSEWHERE,
     END,
     END64,
@@ -32,38 +35,48 @@ _SIZES = Struct("<3I")
 _SIZES64 = Struct("<I2Q")
 _DESCRIPTOR = b"PK\x07\x08"
 _STORED, _DEFLATED = 0, 8
-_ENCRYPTED = 1 | 1 << 6 | 1 << 13
 _SIZES_FOLLOW = 1 << 3
 _SLICE = 64 * 1024
 _MAX_UNPACKED = 1024 * 1024
 _MAX_END = 32 * 1024 * 1024
+_MAX_UNPACKED_WALK = 64 * 1024 * 1024
+"""How far into a zip files are unpacked just to find where they end."""
 
 
-class DeepCheck:
-    """Checks a zip that passes by in chunks, in little memory.
+METADATA = b"model/metadata.json"
+MAX_METADATA = 1024 * 1024
 
+
+class ZipWalk:
+    """Walks through a zip that passes by in chunks, in little memory.
+
+    :param deep: check every file. Otherwise the walk ends with the metadata, or where it could not go on cheaply.
+    :ivar metadata: the content of ``model/metadata.json``, when it has passed; no more than ``MAX_METADATA``.
     :ivar entries: how many files have passed.
-    :ivar end: what followed the last file: the directory.
+    :ivar end: what followed the last file of a deep walk: the directory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, deep: bool) -> None:
+        self.deep = deep
+        self.metadata: bytes | None = None
         self.entries = 0
         self.end = bytearray()
         self._left = memoryview(b"")
         self._offset = 0
         self._found: dict[int, bytes] = {}
-        self._walk = self._read()
+        self._kept: bytearray | None = None
+        self._walk = self._read() if deep else self._read_metadata()
         next(self._walk)
 
     def passing(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Yield the same chunks.
 
-        :raises DamagedFileError: if a file in the zip is not what its header says.
-        :raises UnverifiableFileError: if the zip cannot be read from its beginning on.
+        :raises DamagedFileError: if a file in the zip is not what its header says (deep walks only).
+        :raises UnverifiableFileError: if the zip cannot be read from its beginning on (deep walks only).
         """
         for chunk in chunks:
             self._left = memoryview(chunk)
-            next(self._walk)
+            next(self._walk, None)
             yield chunk
 
     def compare(self, directory: Directory) -> None:
@@ -77,6 +90,12 @@ class DeepCheck:
                 raise self._damaged(f"its directory describes {name} as something else than it is")
         if self._found:
             raise self._damaged(f"its directory does not list {len(self._found)} of them")
+
+    def _read_metadata(self) -> Generator[None, None, None]:
+        with suppress(DamagedFileError, UnverifiableFileError):
+            signature = yield from self._take(4)
+            while signature == LOCAL and self.metadata is None:
+                signature = yield from self._read_file()
 
     def _read(self) -> Generator[None, None, None]:
         signature = yield from self._take(4)
@@ -99,7 +118,7 @@ class DeepCheck:
         _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack(header)
         name = yield from self._take(name_length)
         extra = yield from self._take(extra_length)
-        if flags & _ENCRYPTED:
+        if flags & CHANGES_CONTENT:
             raise _unverifiable("a file in it is encrypted")
         if method not in (_STORED, _DEFLATED):
             raise _unverifiable(f"a file in it is packed by method {method}")
@@ -108,6 +127,12 @@ class DeepCheck:
                 size, packed = zip64_values(extra, 2)
             except NoZipError:
                 raise self._damaged("a size is missing") from None
+        if not self.deep and name != METADATA and not flags & _SIZES_FOLLOW:
+            yield from self._skip(packed)
+            return (yield from self._take(4))
+        if not self.deep and self._offset > _MAX_UNPACKED_WALK:
+            raise _unverifiable("the way to its metadata is long")
+        self._kept = bytearray() if name == METADATA else None
         announced = (crc, packed, size)
         if method == _DEFLATED:
             found = yield from self._inflate()
@@ -123,6 +148,8 @@ class DeepCheck:
                 raise _unverifiable("a file in it is stored without its length")
         if announced != found:
             raise self._damaged("the CRC-32 or the length of a file is not what its header says")
+        if self._kept is not None:
+            self.metadata, self._kept = bytes(self._kept), None
         crc, packed, size = found
         entry = ZipEntry(name, reading_flags(flags, name), method, crc, packed, size, offset)
         self._found[offset] = _fingerprint(entry)
@@ -145,6 +172,18 @@ class DeepCheck:
         crc, packed, size = _SIZES64.unpack(content)
         return (crc, packed, size), following
 
+    def _skip(self, size: int) -> Generator[None, None, None]:
+        while size:
+            while not self._left:
+                yield
+            skipped = min(size, len(self._left))
+            size -= skipped
+            self._advance(skipped)
+
+    def _keep(self, content: bytes | memoryview) -> None:
+        if self._kept is not None:
+            self._kept += content[: MAX_METADATA - len(self._kept)]
+
     def _pass_stored(self, size: int) -> Generator[None, None, tuple[int, int, int]]:
         crc, left = 0, size
         while left:
@@ -152,6 +191,7 @@ class DeepCheck:
                 yield
             part = self._left[:left]
             crc = zlib.crc32(part, crc)
+            self._keep(part)
             left -= len(part)
             self._advance(len(part))
         return crc, size, size
@@ -168,6 +208,7 @@ class DeepCheck:
             except zlib.error:
                 raise self._damaged("a file cannot be unpacked") from None
             crc = zlib.crc32(content, crc)
+            self._keep(content)
             size += len(content)
             used = len(part) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
             packed += used

@@ -1,4 +1,4 @@
-"""Every file in a zip is checked while it passes by, and the directory at the end against the files."""
+"""A walk through a zip that passes by: every file and the directory are checked, and the metadata is found."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import zipfile
 
 import pytest
 
-from airflow_provider_mendix.archive.deep_check import DeepCheck
+from airflow_provider_mendix.archive import zip_walk
 from airflow_provider_mendix.archive.zip_structure import NoZipError, read_directory
+from airflow_provider_mendix.archive.zip_walk import MAX_METADATA, ZipWalk
 from airflow_provider_mendix.exceptions import DamagedFileError, UnverifiableFileError
 
 from .conftest import MIB
-from .test_zip_structure import FILES, WHOLE, make
+from .test_zip_structure import FILES, WHOLE, make, pack
 
 NAMED = "model/file-0.txt"
 
 
 def check(content: bytes, size: int = MIB) -> int:
     """Let a zip pass by, compare its directory, and return how many files it has."""
-    deep = DeepCheck()
+    walk = ZipWalk(deep=True)
     chunks = (content[start : start + size] for start in range(0, len(content), size))
-    assert b"".join(deep.passing(chunks)) == content
-    deep.compare(read_directory(content[:4], deep.end, len(content)))
-    return deep.entries
+    assert b"".join(walk.passing(chunks)) == content
+    walk.compare(read_directory(content[:4], walk.end, len(content)))
+    return walk.entries
 
 
 def flipped(content: bytes, at: int, bit: int = 0) -> bytes:
@@ -160,9 +161,58 @@ def test_it_takes_little_memory(compression):
     content = make(4, body=bytes(20 * MIB), compression=compression)
     tracemalloc.start()
     try:
-        for _ in DeepCheck().passing(content[start : start + MIB] for start in range(0, len(content), MIB)):
+        for _ in ZipWalk(deep=True).passing(content[start : start + MIB] for start in range(0, len(content), MIB)):
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 6 * MIB
+
+
+class TestMetadata:
+    """One file is read on the way, in both modes."""
+
+    def found(self, content: bytes, *, deep: bool, size: int = 1000) -> bytes | None:
+        walk = ZipWalk(deep=deep)
+        assert b"".join(walk.passing(content[n : n + size] for n in range(0, len(content), size))) == content
+        return walk.metadata
+
+    def zipped(self, metadata: bytes | None, at: int = 1, **arguments) -> bytes:
+        files = [(f"model/file-{number}", b"some text " * 1000) for number in range(3)]
+        if metadata is not None:
+            files.insert(at, ("model/metadata.json", metadata))
+        return pack(files, **arguments)
+
+    @pytest.mark.parametrize("deep", [True, False])
+    @pytest.mark.parametrize("at", [0, 1, 3])
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    def test_it_is_found(self, compression, stream, at, deep):
+        if stream and compression == zipfile.ZIP_STORED:
+            return
+        content = self.zipped(b'{"a": 1}', at, compression=compression, stream=stream)
+        for size in (1, 1000, MIB):
+            assert self.found(content, deep=deep, size=size) == b'{"a": 1}'
+
+    @pytest.mark.parametrize("deep", [True, False])
+    def test_it_is_not_there(self, deep):
+        assert self.found(self.zipped(None), deep=deep) is None
+
+    @pytest.mark.parametrize("deep", [True, False])
+    def test_a_long_one_takes_no_more_memory(self, deep):
+        assert len(self.found(self.zipped(bytes(5 * MIB)), deep=deep, size=MIB)) == MAX_METADATA
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"PK", b"<!doctype html>", make()[:100], flipped(make(), 6), make(compression=zipfile.ZIP_LZMA)],
+    )
+    def test_what_cannot_be_walked_through_passes_by(self, content):
+        assert self.found(content, deep=False) is None
+
+    def test_only_so_much_is_unpacked_to_find_it(self, monkeypatch):
+        """Where a file ends that was written to a stream shows only when it is unpacked."""
+        monkeypatch.setattr(zip_walk, "_MAX_UNPACKED_WALK", MIB)
+        files = [(f"{number}", random.Random(number).randbytes(MIB)) for number in range(3)]
+        content = pack([*files, ("model/metadata.json", b"{}")], stream=True)
+        assert self.found(content, deep=False, size=MIB) is None
+        assert self.found(content, deep=True, size=MIB) == b"{}"

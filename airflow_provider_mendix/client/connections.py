@@ -1,0 +1,99 @@
+"""A session of `requests` that sends a URL byte for byte, follows no redirect and waits for the final response.
+
+None of this is an option of the libraries. `requests` and `urllib3` respell URLs (``%7E`` becomes ``~``, ``%2f``
+becomes ``%2F``), and the signature of a link may cover its spelling. `http.client` takes every interim response
+but ``100 Continue`` for the final one. So classes are replaced where the libraries allow it: ``response_class`` of
+a connection, ``ConnectionCls`` of a pool and ``pool_classes_by_scheme`` of a pool manager.
+"""
+
+from __future__ import annotations
+
+import http.client
+from contextvars import ContextVar
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import requests
+
+_MAX_INTERIM = 100
+
+_target: ContextVar[str] = ContextVar("target")
+"""Path and query of the request that this thread sends."""
+
+
+class FinalResponse(http.client.HTTPResponse):
+    """The final response to a request."""
+
+    def begin(self) -> None:
+        """Read the head of the final response; those of interim responses (1xx) are skipped."""
+        for _ in range(_MAX_INTERIM):
+            super().begin()
+            if not 100 <= self.status < 200:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # with headers, begin() reads nothing
+        raise http.client.HTTPException("Too many interim responses.")
+
+
+def new_session() -> requests.Session:
+    """Return a session without cookies, environment, ``.netrc`` and redirects."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Connection(HTTPConnection):
+        response_class = FinalResponse
+
+        def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+            super().putrequest(method, _target.get(), *args, **kwargs)
+
+    class SecureConnection(HTTPSConnection):
+        response_class = FinalResponse
+
+        def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+            super().putrequest(method, _target.get(), *args, **kwargs)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    pools = {"http": Pool, "https": SecurePool}
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            manager: Any = super().proxy_manager_for(proxy, **kwargs)
+            if not proxy.lower().startswith("socks"):  # those have pools of their own
+                manager.pool_classes_by_scheme = pools
+            return manager
+
+        def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+            url = self.request_url(request, kwargs.get("proxies"))
+            # A proxy gets the whole URL if there is no tunnel to the host.
+            _target.set(_path_and_query(str(request.url)) if url.startswith("/") else url)
+            return super().send(request, *args, **kwargs)
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:
+            """Find no redirect: `requests` would read its whole body, only to prepare for following it."""
+
+    session = Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("https://", Adapter())
+    session.mount("http://", Adapter())
+    return session
+
+
+def _path_and_query(url: str) -> str:
+    """Return path and query of a URL as they are spelled in it."""
+    after_scheme = url.partition("#")[0].partition("://")[2]
+    start = min((at for at in map(after_scheme.find, "/?") if at >= 0), default=len(after_scheme))
+    target = after_scheme[start:]
+    return target if target.startswith("/") else f"/{target}"
