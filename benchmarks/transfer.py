@@ -76,7 +76,7 @@ def measure(server: str, length: int, chosen: list[str], repetitions: int) -> di
         file = Path(folder) / "shop.mda"
         transfer_hosts.make_zip(file, length)
         with transfer_hosts.served(file) as about:
-            # In turns, so that a busy moment of the machine is nobody's alone.
+            # In turns, so that a busy moment of the machine hits all ways alike.
             for _ in range(repetitions):
                 for way in chosen:
                     run = pipe(about, s3) if way == PIPE else in_python(way, about, s3)
@@ -144,7 +144,7 @@ def environment(about: dict[str, str], s3: str) -> dict[str, str]:
 
 
 def check(s3: str, size: int) -> None:
-    """See that the object is all there, and take it away."""
+    """Check that the object is whole, and remove it."""
     import boto3
 
     keys = {"aws_access_key_id": transfer_hosts.LOGIN, "aws_secret_access_key": transfer_hosts.PASSWORD}

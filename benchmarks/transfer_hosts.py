@@ -48,7 +48,7 @@ def make_zip(path: Path, size: int) -> None:
 
 @contextlib.contextmanager
 def served(file: Path) -> Iterator[dict[str, str]]:
-    """Serve a file as a package of Mendix's, in a process of its own; give its URL, its id and the API's URL."""
+    """Serve a file as a package of Mendix's, in a process of its own; yield its URL, its id and the API's URL."""
     command = [sys.executable, __file__, str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -59,7 +59,7 @@ def served(file: Path) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def sink() -> Iterator[str]:
-    """Give the URL of something like S3 that throws away what it gets."""
+    """Yield the URL of something like S3 that throws away what it gets."""
     command = [sys.executable, Path(__file__).with_name("sink.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -70,7 +70,7 @@ def sink() -> Iterator[str]:
 
 @contextlib.contextmanager
 def rclone() -> Iterator[str]:
-    """Give the URL of an S3 server whose objects are in memory, if this machine can do that."""
+    """Yield the URL of an S3 server whose objects are in memory, if this machine can do that."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="bench-s3-", dir=memory) as root, socket.socket() as free:
         (Path(root) / BUCKET).mkdir()
@@ -81,7 +81,7 @@ def rclone() -> Iterator[str]:
         command = [
             program,
             *("serve", "s3"),
-            # Else it reads all of an object for an MD5 whenever somebody looks at it, as no real store does.
+            # Otherwise it reads all of an object for its MD5 with each HEAD, as no real store does.
             *("--etag-hash", ""),
             "--auth-key",
             f"{LOGIN},{PASSWORD}",

@@ -1,6 +1,6 @@
-"""Ways to bring a file from HTTP to S3, each run in a fresh process: ``python benchmarks/ways.py fast``.
+"""Ways to copy a file from HTTP to S3, each run in a fresh process: ``python benchmarks/ways.py fast``.
 
-What it takes to import Airflow and the libraries comes before the measurement, and is told apart from it.
+The time to import Airflow and the libraries is not part of the measurement.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def stock(about: dict[str, Any]) -> None:
     with requests.get(about["url"], stream=True, timeout=60) as answer:
         answer.raise_for_status()
         with ObjectStoragePath(f"s3://{BUCKET}/{KEY}", conn_id="bench_s3").open("wb") as file:
-            for piece in answer.iter_content(MIB):
-                file.write(piece)
+            for chunk in answer.iter_content(MIB):
+                file.write(chunk)
 
 
 def http_to_s3(about: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def main(way: str, about: dict[str, Any]) -> None:
 
 
 def memory(name: str) -> int:
-    """Bytes, as Linux tells them of this process."""
+    """Return bytes that Linux counts for this process."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1]) * 1024
 

@@ -66,11 +66,11 @@ NEW_FLOORS = {
     "aiohttp": "2026-06-01",
     "urllib3": "2025-12-07",
 }
-EXTRA = "deep"
 
 LEFT_OUT = {
     "tests/on_airflow": 'they run the airflow command, as the column "dags test" does',
     "tests/chaos": "they take minutes",
+    "tests/operators/test_signatures.py": "it needs mypy, and types are checked once",
 }
 
 FAST = "not airflow and not slow"
@@ -233,28 +233,21 @@ def floors() -> dict[str, str]:
     return ours
 
 
-def extra_packages() -> list[str]:
-    """Return the names of the packages in the extra that is installed as well."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    return [re.split(r"[>=[]", requirement)[0] for requirement in extras[EXTRA]]
-
-
 def install(trial: Trial, wheel: Path) -> str:
     """Create or update the environment."""
     if not trial.python.exists():
         trial.command(
             UV, "venv", "-q", "--python", sys.executable, trial.folder / "venv", failure="no environment"
         )
-    ours, extras, newest = floors(), extra_packages(), list(AIRFLOWS.values())[-1]
+    ours = floors()
     wanted = [name if trial.latest else f"{name}=={version}" for name, version in ours.items()]
     newer = [name for name, day in NEW_FLOORS.items() if day > trial.airflow.cut_off]
     trial.command(
         *(UV, "pip", "install", "--compile-bytecode", "--exact", "--python", trial.python),
         *("--exclude-newer", trial.airflow.cut_off),
         *(part for name in newer for part in ("--exclude-newer-package", f"{name}={NEW_FLOORS[name]}")),
-        *(part for name in extras for part in ("--exclude-newer-package", f"{name}={newest.cut_off}")),
         *("--reinstall-package", PACKAGE.replace("_", "-")),
-        *(f"apache-airflow=={trial.airflow.version}", *wanted, *TOOLS, f"{wheel}[{EXTRA}]"),
+        *(f"apache-airflow=={trial.airflow.version}", *wanted, *TOOLS, str(wheel)),
         failure="these versions do not install together",
     )
     listed = trial.command(UV, "pip", "list", "--format", "json", "--python", trial.python, failure="no list")

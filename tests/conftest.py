@@ -1,4 +1,4 @@
-"""A simulated Mendix on loopback, with a clock that moves only when somebody sleeps on it."""
+"""A simulated Mendix on loopback, with a clock that moves only when code sleeps on it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "mendix_defau
 
 @dataclass
 class TaskInstance:
-    """What our operators use of Airflow's."""
+    """The part of Airflow's task instance that our operators use."""
 
     dag_id: str = "release"
     run_id: str = "manual__2023-11-14"
@@ -127,7 +127,7 @@ SENSOR_MODES = ["poke", "reschedule", "deferrable"]
 
 @pytest.fixture
 def run_sensor(clock: ManualClock, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Run a sensor to its end in any mode; what passes is the simulated clock's time."""
+    """Run a sensor to its end in any mode, on the simulated clock."""
     airflows = "airflow.sdk.bases.sensor"
     now = SimpleNamespace(utcnow=lambda: datetime.fromtimestamp(clock.now(), UTC))
     monkeypatch.setattr(f"{airflows}.time", SimpleNamespace(sleep=clock.sleep, monotonic=clock.now))
@@ -141,7 +141,7 @@ def run_sensor(clock: ManualClock, context: dict[str, Any], monkeypatch: pytest.
         return run_rescheduled(sensor) if mode == "reschedule" else run_task(sensor(), context)
 
     def run_rescheduled(sensor: Callable[[], MendixSensor]) -> Any:
-        """Each look is a task process of its own, as on a real worker."""
+        """Make each poke with a new sensor, as a worker does in a new process."""
         began = now.utcnow()
         context["ti"].get_first_reschedule_date = lambda _: began
         while True:
@@ -154,7 +154,7 @@ def run_sensor(clock: ManualClock, context: dict[str, Any], monkeypatch: pytest.
 
 
 def run_trigger(trigger: Any) -> Any:
-    """Rebuild a trigger from what its row holds, run it, and give its one event as JSON would carry it."""
+    """Rebuild a trigger from its row, run it, and return its one event after a round trip through JSON."""
     path, arguments = trigger.serialize()
     module, _, name = path.rpartition(".")
     rebuilt = getattr(__import__(module, fromlist=[name]), name)(**json.loads(json.dumps(arguments)))

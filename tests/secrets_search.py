@@ -1,7 +1,7 @@
-"""Search everything that an Airflow has written for secrets: plain, in part, encoded, compressed or encrypted.
+"""Search everything that Airflow has written for secrets: plain, shortened, encoded, compressed or encrypted.
 
-A secret is found by the first and the last `FRAGMENT` characters of its longest run of letters and digits, so that
-shortening it, or escaping it for JSON, HTML or a URL, does not hide it.
+The search uses the first and the last `PIECE` characters of the longest run of letters and digits of a secret. So
+it finds a shortened secret, and escaping for JSON, HTML or a URL hides none.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.wire import Reply, Request
 
-FRAGMENT = 16
-ALLOWED_COLUMNS = {("connection", "password"), ("connection", "extra")}
-_MAX_DEPTH = 4
+PIECE = 16
+WHERE_SECRETS_BELONG = {("connection", "password"), ("connection", "extra")}
+_DEEPEST = 4
 _LINK = re.compile(rb"/packages/[^/]+\.mda\?expires=\d+&signature=([0-9a-f]{64})")
-_WORDS = re.compile(rb"[0-9A-Za-z+/_=-]{%d,}" % FRAGMENT)
+_WORDS = re.compile(rb"[0-9A-Za-z+/_=-]{%d,}" % PIECE)
 _FERNET = re.compile(rb"gAAAA[0-9A-Za-z_-]{90,}={0,2}")
 
 
 class Secret(NamedTuple):
-    """Something that must not be found."""
+    """A value that must not be found."""
 
     name: str
     value: str
@@ -43,14 +43,14 @@ class Secret(NamedTuple):
 
 
 class RememberingPlatform(Platform):
-    """Keeps the signatures of its links, and spells links as no library does."""
+    """A Mendix that records the signatures of its links, and escapes its links as no library does."""
 
     def __init__(self, *, options: Options | None = None) -> None:
         super().__init__(options=options)
         self._signatures: set[str] = set()
 
     def handle(self, request: Request) -> Reply:
-        """Return the reply with its links spelled differently, and keep their signatures."""
+        """Handle a request, record the signatures of links in the response, and change their escaping."""
         reply = super().handle(request)
         location = reply.headers.get("Location", "").encode()
         headers = {**reply.headers, "Location": self._spell(location).decode()} if location else reply.headers
@@ -62,7 +62,7 @@ class RememberingPlatform(Platform):
 
     @property
     def signatures(self) -> list[Secret]:
-        """The signatures of all links so far."""
+        """All signatures so far."""
         return [Secret("signature", value) for value in sorted(self._signatures)]
 
 
@@ -75,10 +75,10 @@ class Finding(NamedTuple):
 
 
 class Search:
-    """Reads contents, and then reports which secrets are in which of them.
+    """Collects contents, and then finds which secrets are in which of them.
 
-    :param secrets: the secrets that must not be found.
-    :param fernet_key: key of that Airflow; values encrypted with it are searched too.
+    :param secrets: what must not be found.
+    :param fernet_key: of that Airflow; what is encrypted with it is read too.
     :ivar seen: how many contents came from each place.
     :ivar decrypted: how many of them were decrypted.
     :ivar decompressed: how many of them were decompressed.
@@ -96,23 +96,23 @@ class Search:
         self._words: dict[bytes, set[str]] = {}
 
     def add(self, place: str, content: bytes) -> None:
-        """Read one content."""
+        """Add one content."""
         self.seen[place] += 1
         for view in self._views(place, content, 0):
             for word in set(_WORDS.findall(view)):
                 self._words.setdefault(word, set()).add(place)
 
     def add_folder(self, folder: Path) -> None:
-        """Read the name and the content of every file below a folder, and databases as raw files."""
+        """Add the name and the content of every file below a folder; databases as they are on the disk."""
         for file in sorted(folder.rglob("*")):
             place = str(file.relative_to(folder))
             self.add(place, place.encode())
-            # Airflow may be running, and create and delete files.
+            # Airflow may be running, and come and go with files.
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 self.add(place, file.read_bytes())
 
     def add_database(self, file: Path) -> None:
-        """Read every value of every table of an SQLite database, except the columns that hold secrets."""
+        """Add every value of every table of an SQLite database, except the columns for secrets."""
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             database.text_factory = bytes
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -122,11 +122,11 @@ class Search:
                 columns = [column[0] for column in rows.description]
                 for row in rows:
                     for column, value in zip(columns, row, strict=True):
-                        if isinstance(value, bytes) and (table, column) not in ALLOWED_COLUMNS:
+                        if isinstance(value, bytes) and (table, column) not in WHERE_SECRETS_BELONG:
                             self.add(f"{table}.{column}", value)
 
     def findings(self) -> list[Finding]:
-        """Return which secret was found in which form and place."""
+        """Return the secrets that were found, with their places."""
         everything = b"\n".join(self._words)
         found = {
             Finding(secret, form, place)
@@ -140,7 +140,7 @@ class Search:
 
     def _views(self, place: str, content: bytes, depth: int) -> Iterator[bytes]:
         yield content
-        if depth == _MAX_DEPTH:
+        if depth == _DEEPEST:
             return
         for view in self._decoded(place, content):
             yield from self._views(place, view, depth + 1)
@@ -164,18 +164,18 @@ class Search:
 
 def _forms(secret: Secret) -> Iterator[tuple[str, bytes]]:
     run = max(re.findall("[0-9A-Za-z]+", secret.value), key=len, default="")
-    if len(run) < FRAGMENT:
-        raise ValueError(f"{secret} has no {FRAGMENT} letters and digits in a row.")
-    for fragment in (run[:FRAGMENT].encode(), run[-FRAGMENT:].encode()):
-        yield "plain", fragment
-        yield "upper case", fragment.upper()
-        yield "lower case", fragment.lower()
-        yield "reversed", fragment[::-1]
-        yield "hex", fragment.hex().encode()
-        yield "hex", fragment.hex().upper().encode()
+    if len(run) < PIECE:
+        raise ValueError(f"{secret} has no {PIECE} letters and digits in a row.")
+    for piece in (run[:PIECE].encode(), run[-PIECE:].encode()):
+        yield "plain", piece
+        yield "upper case", piece.upper()
+        yield "lower case", piece.lower()
+        yield "reversed", piece[::-1]
+        yield "hex", piece.hex().encode()
+        yield "hex", piece.hex().upper().encode()
         for offset in range(3):
-            # Characters that also encode a neighbour of the fragment are unknown, and left out.
-            encoded = base64.b64encode(bytes(offset) + fragment)
-            form = encoded[-(-offset * 8 // 6) : (offset + FRAGMENT) * 8 // 6]
+            # What is encoded together with a neighbour of the piece is not known, and left out.
+            encoded = base64.b64encode(bytes(offset) + piece)
+            form = encoded[-(-offset * 8 // 6) : (offset + PIECE) * 8 // 6]
             yield "base64", form
             yield "base64", form.translate(bytes.maketrans(b"+/", b"-_"))

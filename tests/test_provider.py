@@ -1,4 +1,4 @@
-"""What Airflow sees of the package: an invalid description would break `import airflow` for everybody."""
+"""Airflow's view of the package. An invalid description would break `import airflow` for all its users."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_provider_info_is_valid_by_airflows_own_schemas(schema):
     document = json.loads((AIRFLOW / schema).read_text())
     info = get_provider_info()
     if schema.startswith("provider.yaml"):
-        # Those that only Airflow's own repository needs, to release its providers.
+        # The other keys are needed only to release providers from Airflow's own repository.
         document["required"] = [key for key in document["required"] if key in info]
     jsonschema.validate(info, document)
 

@@ -60,7 +60,7 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
     first, *parts = rest.partition("/")[0].rpartition("@")[2], *rest.partition("/")[2].split("/")
     if is_local and not rest.startswith("/"):
         raise InvalidInputError(
-            f"destination {url!r} is relative, so it would depend on the worker's directory. Give a URL such as"
+            f"destination {url!r} is relative, so it would depend on the worker's directory. Use a URL such as"
             " s3://releases/shop/2.5.4.mda, or an absolute path."
         )
     if not parts[-1]:
@@ -79,7 +79,7 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
     names_host = not is_local and scheme not in _OBJECT_STORES
     if read not in ("/".join([first, *parts]).strip("/"), "/".join(parts) if names_host else None):
         raise InvalidInputError(
-            f"destination {url!r} cannot be used: its file system reads {read!r} in it. Give a URL such as"
+            f"destination {url!r} cannot be used: its file system reads {read!r} in it. Use a URL such as"
             " s3://releases/shop/2.5.4.mda."
         )
     return path
@@ -123,7 +123,7 @@ def safe(value: str) -> str:
 
 def _no_object(destination: object) -> InvalidInputError:
     return InvalidInputError(
-        f"destination {destination!r} does not name an object. Give a URL that ends in a file name, such as"
+        f"destination {destination!r} does not name an object. Use a URL that ends in a file name, such as"
         " s3://releases/shop/2.5.4.mda."
     )
 

@@ -129,7 +129,7 @@ class _Writer:
         if difference and not self._request.replace:
             raise ObjectExistsError(
                 f"{self._url} exists, and is not known to be package {self._package.package_id}: {difference}."
-                " Give another destination, or set if_object_exists to 'replace' or 'skip'."
+                " Use another destination, or set if_object_exists to 'replace' or 'skip'."
             )
         if difference:
             log.info("Replacing %s: %s.", self._url, difference)

@@ -30,8 +30,12 @@ _LONGEST_COMMENT = 0xFFFF
 ELSEWHERE = 0xFFFFFFFF
 """A size or offset that means "see the zip64 record"."""
 
-_ENCRYPTED = 1
+CHANGES_CONTENT = 1 | 1 << 5 | 1 << 6 | 1 << 13
+"""Flags of a file that is encrypted or a patch."""
+
 _UTF8 = 0x800
+_NEWEST_VERSION = 63
+"""The newest version of the format, times ten, that readers such as `zipfile` know."""
 
 
 class NoZipError(Exception):
@@ -120,7 +124,7 @@ def zip64_values(extra: bytes, count: int) -> tuple[int, ...]:
 
 def reading_flags(flags: int, name: bytes) -> int:
     """Return those flags that change how the name or the content of a file is read."""
-    return flags & (_ENCRYPTED if name.isascii() else _ENCRYPTED | _UTF8)
+    return flags & (CHANGES_CONTENT if name.isascii() else CHANGES_CONTENT | _UTF8)
 
 
 def _entries(directory: memoryview) -> Iterator[ZipEntry]:
@@ -129,6 +133,8 @@ def _entries(directory: memoryview) -> Iterator[ZipEntry]:
         if at + _entry.size > len(directory) or directory[at : at + 4] != ENTRY:
             raise NoZipError("its directory is damaged")
         values = _entry.unpack_from(directory, at)
+        if values[2] & 0xFF > _NEWEST_VERSION:
+            raise NoZipError("its directory asks for a version of the zip format that does not exist")
         flags, method, crc, packed, size, offset = *values[3:5], *values[7:10], values[16]
         lengths = values[10:13]
         at += _entry.size

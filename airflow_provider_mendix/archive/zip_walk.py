@@ -16,6 +16,7 @@ from struct import Struct
 import msgspec
 
 from airflow_provider_mendix.archive.zip_structure import (
+    CHANGES_CONTENT,
     ELSEWHERE,
     END,
     END64,
@@ -34,7 +35,6 @@ _SIZES = Struct("<3I")
 _SIZES64 = Struct("<I2Q")
 _DESCRIPTOR = b"PK\x07\x08"
 _STORED, _DEFLATED = 0, 8
-_ENCRYPTED = 1 | 1 << 6 | 1 << 13
 _SIZES_FOLLOW = 1 << 3
 _SLICE = 64 * 1024
 _MAX_UNPACKED = 1024 * 1024
@@ -118,7 +118,7 @@ class ZipWalk:
         _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack(header)
         name = yield from self._take(name_length)
         extra = yield from self._take(extra_length)
-        if flags & _ENCRYPTED:
+        if flags & CHANGES_CONTENT:
             raise _unverifiable("a file in it is encrypted")
         if method not in (_STORED, _DEFLATED):
             raise _unverifiable(f"a file in it is packed by method {method}")

@@ -52,7 +52,8 @@ def read_account(hook: BaseHook, mendix_conn_id: str) -> Account:
             return account_of(connection, connection.extra_dejson)
     raise InvalidConnectionError(
         f"Connection {mendix_conn_id!r} does not exist, or Airflow cannot read it: login, password and host must"
-        " be text. Create a connection of type mendix with this id, or set mendix_conn_id to an existing one."
+        " be text, and the extra a JSON object. Create a connection of type mendix with this id, or set"
+        " mendix_conn_id to an existing one."
     )
 
 

@@ -132,7 +132,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         source, conn_id = url_of("source", self.source, self.source_conn_id)
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
             raise InvalidInputError(
-                f"source {source!r} does not name an object. Give the URL of an archived package, such as"
+                f"source {source!r} does not name an object. Use the URL of an archived package, such as"
                 " s3://releases/shop/2.5.4.mda."
             )
         path = ObjectStoragePath(source, conn_id=conn_id)

@@ -73,7 +73,7 @@ class Place:
         return json.loads(self.manifest_path.read_bytes())
 
     def put(self, content: bytes, manifest: bytes | dict[str, Any] | None = None) -> None:
-        """Let somebody else have put an object there."""
+        """Put an object there, as another program would."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(content)
         if manifest is not None:
@@ -117,7 +117,7 @@ def _no_masking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def s3_login() -> str:
-    """Who the S3 server knows."""
+    """The access key that the S3 server knows."""
     return "access"
 
 
@@ -168,7 +168,7 @@ def s3_fast(s3: Callable[..., Place], caplog: pytest.LogCaptureFixture) -> Itera
 
 @pytest.fixture
 def wire(s3_port: int) -> Iterator[Wire]:
-    """A line to the S3 server that can be told what to do to each call."""
+    """A connection to the S3 server that can be told what to do to each call."""
     with Wire(s3_port) as wire:
         yield wire
 
@@ -195,7 +195,7 @@ def forget_connections() -> None:
 
 @pytest.fixture(params=["s3", "s3_fast"])
 def wired(wire: Wire, request: pytest.FixtureRequest, connect: Callable[..., None]) -> Callable[..., Place]:
-    """Make places in the S3 server that are reached over that line, by either path."""
+    """Make places in the S3 server that are reached over that connection, by either path."""
     connect(endpoint_url=f"http://127.0.0.1:{wire.port}")
     return request.getfixturevalue(request.param)
 

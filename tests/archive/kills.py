@@ -49,7 +49,7 @@ class Children:
         self._lines.close()
 
     def start(self, operator: dict[str, Any], environment: dict[str, str], kill_before: int = 0) -> int:
-        """Start one, and give the id of its process."""
+        """Start one, and return the id of its process."""
         order = {"operator": operator, "environment": environment, "kill_before": kill_before}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()

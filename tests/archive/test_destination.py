@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.archive.destination import FIELDS, fill, locate, safe
@@ -151,35 +151,6 @@ def test_a_path_that_is_read_as_it_is_written(url):
     assert str(locate(url)).endswith(url.rpartition("/")[2])
 
 
-class TestPath:
-    """An ``ObjectStoragePath`` in place of a URL."""
-
-    def test_it_is_taken_with_its_connection(self, package_id, place, platform, context):
-        path = ObjectStoragePath(place.url, conn_id=place.conn_id)
-        result = transfer(package_id, place, destination=path, destination_conn_id=None).execute(context)
-        assert place.is_archived(platform, package_id)
-        assert result["stored"] is True
-
-    def test_it_may_be_made_of_parts_and_hold_fields(self, package_id, local, platform, context):
-        place = local()
-        path = ObjectStoragePath(place.url).parent / "{version}.mda"
-        transfer(package_id, place, destination=path).execute(context)
-        assert place.is_archived(platform, package_id)
-
-    def test_the_same_connection_may_be_given_twice(self, package_id, place, platform, context):
-        path = ObjectStoragePath(place.url, conn_id=place.conn_id)
-        transfer(package_id, place, destination=path).execute(context)
-        assert place.is_archived(platform, package_id)
-
-    def test_another_connection_is_refused(self, package_id, s3, platform, context):
-        path = ObjectStoragePath(s3().url, conn_id="s3")
-        with pytest.raises(
-            AirflowFailException, match="has the connection 's3', but destination_conn_id is 'other'"
-        ):
-            transfer(package_id, s3(), destination=path, destination_conn_id="other").execute(context)
-        assert not platform.journal
-
-
 class TestFoundBeforeTheDownload:
     def refused(self, package_id, place, host, context, match, **changes):
         with pytest.raises(AirflowFailException, match=match):
@@ -228,29 +199,3 @@ def test_what_the_package_does_not_tell_is_refused(field, changes):
 
 def test_an_uploaded_package_has_a_version_but_no_revision():
     assert fill("/{version}.mda", "shop", package(version="2.5.4")) == "/2.5.4.mda"
-
-
-def test_everything_a_user_would_template_is_templated(package_id, place, platform, context):
-    operator = transfer(
-        "{{ package }}",
-        place,
-        destination="{{ url }}",
-        destination_conn_id="{{ store }}" if place.conn_id else None,
-        mendix_conn_id="{{ conn }}",
-        if_object_exists="{{ policy }}",
-        verify="{{ how }}",
-    )
-    operator.app_id = "{{ app }}"
-    operator.render_template_fields(
-        {
-            "app": "shop",
-            "package": package_id,
-            "url": place.url.replace("2.5.4", "{version}"),
-            "store": place.conn_id,
-            "conn": "mendix_default",
-            "policy": "replace",
-            "how": "structure",
-        }
-    )
-    operator.execute(context)
-    assert place.is_archived(platform, package_id)

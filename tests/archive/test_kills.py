@@ -11,7 +11,7 @@ import pytest
 from .conftest import BOTH, MIB, SIZE, transfer
 from .hosts import cut
 from .kills import Children
-from .wire import LOOKS
+from .wire import READING
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ def test_killed_before_any_step(start, children, package_id, local, platform, co
 def test_killed_before_any_call_to_s3(start, children, package_id, wired, wire, platform, context):
     """The store itself kills the task, when that is about to change something."""
     transfer(package_id, wired("healthy")).execute(context)
-    changes = [name for name in wire.calls if not name.startswith(LOOKS)]
+    changes = [name for name in wire.calls if not name.startswith(READING)]
     assert len(changes) >= 6
     for step in range(1, len(changes) + 1):
         place = wired(f"killed-before-{step}")
@@ -101,7 +101,7 @@ def test_killed_before_any_call_to_s3(start, children, package_id, wired, wire, 
         started = threading.Event()
 
         def kill(name, _, step=step, count=count, pids=pids, started=started):
-            if name.startswith(LOOKS):
+            if name.startswith(READING):
                 return None
             count.append(name)
             if len(count) == step:

@@ -47,7 +47,8 @@ def archived(package_id, local, platform, host, context, caplog):
         caplog.set_level("WARNING", "airflow_provider_mendix")
         transfer(package_id, local(), verify=verify).execute(context)
         manifest = local().manifest()
-        return {name: manifest[name] for name in READ}, [record.getMessage() for record in caplog.records]
+        ours = [record for record in caplog.records if record.name.startswith("airflow_provider_mendix")]
+        return {name: manifest[name] for name in READ}, [record.getMessage() for record in ours]
 
     return archived
 

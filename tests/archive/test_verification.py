@@ -110,18 +110,18 @@ def test_deep_verification_goes_on_when_a_line_breaks(package_id, local, platfor
     assert local().is_archived(platform, package_id)
 
 
-@pytest.mark.parametrize("at", [10, 16, 46])
+@pytest.mark.parametrize(("at", "bit"), [(10, 1), (16, 1), (46, 1), (8, 1 << 5), (8, 1 << 6), (6, 1 << 7)])
 def test_a_directory_that_differs_from_the_files_is_found_by_deep_verification(
-    at, package_id, place, host, context
+    at, bit, package_id, place, host, context
 ):
-    """Method, CRC and name, as readers take them."""
+    """Method, CRC, name, flags and version, as readers take them."""
 
     def spoil(body: bytes) -> bytes:
         entry = int.from_bytes(body[-6:-2], "little") + at
-        return body[:entry] + bytes([body[entry] ^ 1]) + body[entry + 1 :]
+        return body[:entry] + bytes([body[entry] ^ bit]) + body[entry + 1 :]
 
     host.always(with_body(spoil))
-    with pytest.raises(DamagedFileError, match="its directory describes"):
+    with pytest.raises(DamagedFileError, match="its directory"):
         transfer(package_id, place, verify="deep").execute(context)
     assert place.is_empty()
 

@@ -6,11 +6,8 @@ import json
 import tracemalloc
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_mendix.exceptions import DownloadError, PackageNotReadyError
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED
-from airflow_provider_mendix.simulator.wire import json_reply
+from airflow_provider_mendix.exceptions import DownloadError
 
 from ..conftest import KEY
 from .conftest import BOTH, MIB, SIZE, Place, transfer
@@ -167,25 +164,3 @@ def test_memory_does_not_grow_with_the_file(platform, server, tmp_path, context)
         tracemalloc.stop()
     # The simulator's reply is a copy of the file in this same process; ours must not be another one.
     assert peak < 1.5 * platform.packages.default_size
-
-
-def test_a_package_that_is_still_building_is_refused(platform, server, place, context):
-    package_id = platform.packages.add(
-        "shop", version="2.5.4", revision="9f3ab2c1", steps=[("Building", 60.0), (SUCCEEDED, float("inf"))]
-    )
-    with pytest.raises(PackageNotReadyError, match="is Building, not Succeeded"):
-        transfer(package_id, place).execute(context)
-    assert place.is_empty()
-
-
-def test_a_package_without_a_link_is_refused(package_id, platform, place, context):
-    reply = json_reply({"PackageId": package_id, "Status": "Succeeded", "Url": None})
-    platform.handle = lambda request: reply
-    with pytest.raises(PackageNotReadyError, match="returned no link"):
-        transfer(package_id, place).execute(context)
-    assert place.is_empty()
-
-
-def test_a_package_that_is_not_there_is_refused_for_good(server, place, context):
-    with pytest.raises(AirflowFailException, match="PackageNotFoundError"):
-        transfer("0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b", place).execute(context)

@@ -161,15 +161,6 @@ class TestPendingManifest:
             transfer(package_id, place).execute(context)
 
 
-@pytest.mark.parametrize(("name", "value"), [("if_object_exists", "overwrite"), ("verify", "none")])
-def test_a_choice_that_there_is_not_is_refused_before_any_request(
-    name, value, package_id, local, platform, context
-):
-    with pytest.raises(AirflowFailException, match=f"{name} cannot be '{value}'"):
-        transfer(package_id, local(), **{name: value}).execute(context)
-    assert not platform.journal
-
-
 def test_the_result_is_small_and_plain(archived):
     assert len(json.dumps(archived)) < 1000
 

@@ -1,4 +1,4 @@
-"""A line to an S3 server on which each call can be seen, refused, lost or cut, whoever makes it."""
+"""A connection to an S3 server on which each call can be seen, refused, lost or cut, by any client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from trustme import LeafCert
 
 REFUSED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>not today</Message></Error>"
-LOOKS = ("Head", "List", "Get")
+READING = ("Head", "List", "Get")
 
 
 def operation(method: str, target: str) -> str:
@@ -150,7 +150,7 @@ class Wire:
             daemon_threads = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Whoever hangs up in the middle of a call is what this is for."""
+                """Clients that hang up in the middle of a call are expected here."""
 
         self._server = Listening(("127.0.0.1", 0), Handler)
         self.port: int = self._server.server_address[1]

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: its own data, a port of loopback, gone afterwards."""
+"""A PostgreSQL server for the tests, with its own data, on a port of loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWNER = "airflow"
 
 
 class Postgres:
-    """One server process. The data is thrown away, so nothing is ever synced to disk.
+    """One server process. Its data is deleted at the end, so nothing is synced to disk.
 
     :raises RuntimeError: if there is no PostgreSQL, and it cannot be installed.
     """
@@ -33,18 +33,18 @@ class Postgres:
         self._port = _free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="crashes-postgresql-"))
         self._server: subprocess.Popen[bytes] | None = None
-        # It refuses to run as root; Debian's package makes a user for it.
+        # PostgreSQL refuses to run as root; Debian's package creates a user for it.
         self._user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
     @property
     def url(self) -> str:
-        """What Airflow connects to."""
+        """The URL that Airflow connects to."""
         return f"postgresql+psycopg2://{_OWNER}:{self._password}@{_LOOPBACK}:{self._port}/postgres"
 
     def start(self) -> None:
-        """Make a database cluster and serve it.
+        """Create a database cluster and start its server.
 
-        :raises RuntimeError: if it is not ready in time; with what it has printed.
+        :raises RuntimeError: if it is not ready in time; with its output.
         """
         if self._user:
             shutil.chown(self._folder, "postgres", "postgres")
@@ -95,7 +95,7 @@ class Postgres:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End it, clients or not, and throw the data away."""
+        """Stop the server, even with clients connected, and delete its data."""
         if self._server is not None:
             self._server.send_signal(signal.SIGINT)
             try:
@@ -106,7 +106,7 @@ class Postgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def version(self) -> str:
-        """Give its version."""
+        """Return its version."""
         with contextlib.closing(self._connect()) as connection:
             return f"{connection.server_version // 10000}.{connection.server_version % 10000}"
 
@@ -124,7 +124,7 @@ class Postgres:
 
 
 def find_programs() -> Path | None:
-    """Give the folder with PostgreSQL's programs, the newest if there are several."""
+    """Return the folder with PostgreSQL's programs, the newest if there are several."""
     versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
     if versions:
         return max(versions, key=lambda path: float(path.parent.name))

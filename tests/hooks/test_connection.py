@@ -98,7 +98,7 @@ def test_an_empty_value_counts_as_not_set(read, monkeypatch, name, empty):
     )
 
 
-@pytest.mark.parametrize("extra", [None, "", "{}", "null", {}])
+@pytest.mark.parametrize("extra", [None, "", "{}", {}])
 def test_no_extra(read, monkeypatch, extra):
     set_connection(monkeypatch, extra=extra)
 
@@ -166,7 +166,7 @@ REFUSED_EXTRA = {
         "http://[p",
     ],
 }
-REFUSED += [({"extra": extra}, "extra is not a JSON object") for extra in NO_OBJECTS]
+REFUSED += [({"extra": extra}, "extra (is not )?a JSON object") for extra in NO_OBJECTS]
 REFUSED += [
     ({"extra": {name: value}}, f"extra {name}") for name, values in REFUSED_EXTRA.items() for value in values
 ]

@@ -316,7 +316,7 @@ def test_a_secret_is_found_in_the_name_of_a_file(tmp_path):
 
 def test_other_texts_are_not_found(tmp_path):
     search = Search([SECRET], FERNET_KEY)
-    search.add("log", b"***, key-of-somebody-else, " + SECRET.value[6:20].encode())
+    search.add("log", b"***, key-of-another-user, " + SECRET.value[6:20].encode())
     search.add("other", Fernet(Fernet.generate_key()).encrypt(SECRET.value.encode()))
     assert search.findings() == []
 

@@ -57,7 +57,7 @@ def test_a_wait_goes_on_after_the_key_was_changed(scenarios, airflow):
     assert new_key.count("GET", 401) == 1
     # All waits of a connection share its credentials, so the message is in no task's log.
     log = (airflow.process_logs / "triggerer.log").read_text()
-    assert "Connection mendix_new_key: its credentials have changed; waiting goes on." in log
+    assert "Connection mendix_new_key: its credentials have changed; polling continues." in log
 
 
 def test_a_build_that_fails_fails_the_task(scenarios):

@@ -20,7 +20,7 @@ class FsspecStore:
 
     def check(self, path: str) -> None:
         if self._fs.isdir(path):
-            raise InvalidInputError(f"There cannot be a file {path}: it is a directory. Give another destination.")
+            raise InvalidInputError(f"There cannot be a file {path}: it is a directory. Use another destination.")
 
     def find(self, path: str) -> Stored | None:
         self._fs.invalidate_cache()

@@ -23,13 +23,13 @@ class LocalStore:
         folder = next(parent for parent in final.parents if os.path.exists(parent))
         if not os.path.isdir(folder) or os.path.isdir(final):
             in_the_way = f"{final} is a directory" if os.path.isdir(final) else f"{folder} is not a directory"
-            raise InvalidInputError(f"There cannot be a file {final}: {in_the_way}. Give another destination.")
+            raise InvalidInputError(f"There cannot be a file {final}: {in_the_way}. Use another destination.")
         names = [*final.parts, self._unfinished(final, LONGEST_SUFFIX).name]
         too_much = max(len(os.fsencode(name)) for name in names) - os.pathconf(folder, "PC_NAME_MAX")
         if too_much > 0:
             raise InvalidInputError(
                 f"A name in {final} is too long by {too_much} bytes: the manifest, and both files while they are"
-                " written, have longer names than the object. Give a shorter destination."
+                " written, have longer names than the object. Use a shorter destination."
             )
 
     def find(self, path: str) -> Stored | None:

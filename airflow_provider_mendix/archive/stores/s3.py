@@ -40,7 +40,7 @@ class S3Store:
         if too_much > 0:
             raise InvalidInputError(
                 f"The key {key!r} is too long by {too_much} bytes: S3 takes {_MAX_KEY}, and the object's manifest"
-                f" has {len(LONGEST_SUFFIX)} more than the object. Give a shorter destination."
+                f" has {len(LONGEST_SUFFIX)} more than the object. Use a shorter destination."
             )
 
     def find(self, path: str) -> Stored | None:
