@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.archive.provenance import branch_of, revision_of, version_of
+from airflow_provider_mendix.archive.stores.selection import connection_id_of
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 _OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl")
@@ -23,11 +24,12 @@ def url_of(name: str, value: object, conn_id: str | None) -> tuple[Any, str | No
     """
     if not isinstance(value, ObjectStoragePath):
         return value, conn_id
-    if conn_id and value.conn_id and conn_id != value.conn_id:
+    own_conn_id = connection_id_of(value)
+    if conn_id and own_conn_id and conn_id != own_conn_id:
         raise InvalidInputError(
-            f"{name} has the connection {value.conn_id!r}, but {name}_conn_id is {conn_id!r}. Leave one out."
+            f"{name} has the connection {own_conn_id!r}, but {name}_conn_id is {conn_id!r}. Leave one out."
         )
-    return str(value), conn_id or value.conn_id
+    return str(value), conn_id or own_conn_id
 
 
 def check(destination: object) -> None:

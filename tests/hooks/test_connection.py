@@ -166,10 +166,20 @@ REFUSED_EXTRA = {
         "http://[p",
     ],
 }
-REFUSED += [({"extra": extra}, "extra (is not )?a JSON object") for extra in NO_OBJECTS]
 REFUSED += [
     ({"extra": {name: value}}, f"extra {name}") for name, values in REFUSED_EXTRA.items() for value in values
 ]
+
+
+@pytest.mark.parametrize("extra", NO_OBJECTS)
+def test_an_extra_that_is_no_object(monkeypatch, extra):
+    """Airflow 3.0 refuses it by itself."""
+    set_connection(monkeypatch, extra=extra)
+
+    with pytest.raises(InvalidConnectionError, match="extra (is not )?a JSON object") as refused:
+        MendixHook().get_conn()
+
+    assert CANARY not in str(refused.value)
 
 
 @pytest.mark.parametrize(("fields", "said"), REFUSED)

@@ -41,10 +41,18 @@ def select_store(location: ObjectStoragePath, *, fast_path: bool = True) -> Stor
 
     from airflow_provider_mendix.archive.stores.s3 import S3Store
 
-    hook = S3Hook(aws_conn_id=location.conn_id)
+    hook = S3Hook(aws_conn_id=connection_id_of(location))
     if _ONLY_S3FS & hook.service_config.keys():
         return FsspecStore(_file_system(location))
     return S3Store(hook, fast_path=fast_path)
+
+
+def connection_id_of(location: ObjectStoragePath) -> str | None:
+    """Return the id of the connection of a location. Airflow 3.0 has it among the storage options only."""
+    if hasattr(location, "conn_id"):
+        return location.conn_id
+    conn_id: str | None = location.storage_options.get("conn_id")
+    return conn_id
 
 
 def _file_system(location: ObjectStoragePath) -> Any:
