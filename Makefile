@@ -15,7 +15,7 @@ TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azu
 # Processes of the tests would compile everything that they import, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-stores bench bench-transfer system matrix crashes chaos check pins clean
+.PHONY: help demo test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,8 +54,11 @@ bench: $(READY)  ## Measure what waiting and parsing cost, beside other provider
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.waits $(ARGS)
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.parsing
 
-check: $(READY)  ## Lint, types, and the packaged wheel
+check: $(READY)  ## Lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+dist: $(READY)  ## Build sdist, wheel, SBOM and checksums into dist/, and check them
+	@$(BIN)/python packaging/dist.py
 
 pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
 	@$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
