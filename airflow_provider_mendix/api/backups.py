@@ -158,7 +158,7 @@ CREATE_SNAPSHOT = Endpoint[Snapshot](
     BACKUPS_API, "POST", f"{_ENVIRONMENT}/snapshots", returns=Snapshot, repeatable=False
 )
 GET_SNAPSHOT = Endpoint[Snapshot](BACKUPS_API, "GET", _SNAPSHOT, returns=Snapshot, repeatable=True)
-UPDATE_SNAPSHOT = Endpoint[Snapshot](BACKUPS_API, "PUT", _SNAPSHOT, returns=Snapshot, repeatable=True)
+UPDATE_SNAPSHOT = Endpoint[Snapshot](BACKUPS_API, "PUT", _SNAPSHOT, returns=Snapshot, repeatable=False)
 DELETE_SNAPSHOT = Endpoint[None](BACKUPS_API, "DELETE", _SNAPSHOT, returns=None, repeatable=False)
 CREATE_ARCHIVE = Endpoint[Archive](BACKUPS_API, "POST", f"{_SNAPSHOT}/archives", returns=Archive, repeatable=False)
 GET_ARCHIVE = Endpoint[Archive](

@@ -73,7 +73,7 @@ def _shown(cloud: Cloud, archive: Archive, state: str | None = None) -> dict[str
 
 
 def _link(cloud: Cloud, archive: Archive) -> str:
-    ttl = cloud.options.archive_ttl
+    ttl: float = cloud.options.archive_ttl
     if cloud.options.archive_links == "once":
         ttl += archive.finished_at - cloud.clock.now()
     return signed_link(cloud, f"/archives/{archive.archive_id}.{archive.extension}", ttl)
