@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
+from airflow_provider_mendix.simulator import page
 from airflow_provider_mendix.simulator.faults.registry import InvalidFaultError
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.state.apps import InvalidAppError
@@ -237,6 +238,8 @@ def _planner(queue_of: Callable[[Platform], Outcomes]) -> _Action:
 
 _ACTIONS: dict[tuple[str, str], _Action] = {
     ("GET", "journal"): (None, lambda platform, _: list(platform.journal)),
+    ("GET", "overview"): (None, lambda platform, _: page.overview(platform)),
+    ("GET", "apps"): (None, lambda platform, _: page.apps(platform)),
     ("GET", "packages"): (None, _packages),
     ("GET", "environments"): (None, _environments),
     ("GET", "commits"): (None, _commits),
