@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -46,6 +47,13 @@ class Page:
         result = await self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    async def screenshot(self, width: int, height: int) -> bytes:
+        """Return a picture of the page as PNG."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        return base64.b64decode((await self.send("Page.captureScreenshot"))["data"])
 
     async def until(self, script: str, *, seconds: float = 20) -> None:
         """Wait until a script is true."""
