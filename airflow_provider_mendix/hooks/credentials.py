@@ -38,10 +38,7 @@ def _test_api_key(account: Account, send: Send) -> tuple[bool, str, list[App]]:
 def _test_token(account: Account, send: Send, apps: list[App]) -> tuple[bool, str]:
     """Request a repository, the only thing that a token gives access to; a missing one proves the token too."""
     if not account.has_token:
-        return (
-            True,
-            f"Personal access token: none given. Revisions cannot be looked up without {CREDENTIAL_TO_ADD}.",
-        )
+        return True, f"Personal access token: none given. To look up revisions, add {CREDENTIAL_TO_ADD}."
     project_id = next((app.project_id for app in apps if app.project_id), _NO_PROJECT)
     host = urlsplit(account.base_url(APP_REPOSITORY_API)).netloc
     try:
