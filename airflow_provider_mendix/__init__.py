@@ -115,6 +115,11 @@ def get_provider_info() -> dict[str, object]:
                         "description": "Leave empty for https://repository.api.mendix.com.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "webhooks_url": {
+                        "label": "Base URL of the Webhooks API host",
+                        "description": "Leave empty for https://webhook-portal.home.mendix.com.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "timeout": {
                         "label": "Timeout (seconds)",
                         "description": "How long one whole response may take. Default 60.",

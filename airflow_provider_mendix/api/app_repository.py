@@ -160,7 +160,7 @@ def next_cursor(page: Page[Any], cursor: str | None) -> str | None:
     :raises MalformedResponseError: if it is the same cursor again, which would never end.
     """
     if cursor is not None and page.cursors.next == cursor:
-        raise MalformedResponseError("The App Repository API returned the cursor of the page that it just sent.")
+        raise MalformedResponseError("Mendix returned the cursor of the page that it just sent.")
     return page.cursors.next
 
 

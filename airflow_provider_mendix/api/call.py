@@ -26,6 +26,7 @@ class Host(enum.Enum):
 
     DEPLOY = "https://deploy.mendix.com"
     REPOSITORY = "https://repository.api.mendix.com"
+    WEBHOOKS = "https://webhook-portal.home.mendix.com"
 
 
 class Api(msgspec.Struct, frozen=True):
@@ -62,16 +63,18 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> Call[T]:
         """Return one filled-in request.
 
         :param segments: a value for each placeholder of the path; each is sent as one path segment.
+        :param secrets: what no error may quote, should Mendix repeat it.
         """
         for name, value in segments.items():
             if value in ("", ".", ".."):
                 raise InvalidInputError(f"{name} cannot be {value!r}.")
         path = self.path.format_map({name: quote(value, safe="") for name, value in segments.items()})
-        return Call(endpoint=self, path=self.api.prefix + path, query=query or {}, body=body)
+        return Call(endpoint=self, path=self.api.prefix + path, query=query or {}, body=body, secrets=secrets)
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
@@ -81,6 +84,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     path: str
     query: Mapping[str, str]
     body: Mapping[str, Any] | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -112,7 +116,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         if not 200 <= response.status < 300:
             raise error_of(
                 str(self),
-                response,
+                response.without(self.secrets),
                 repeatable=self.endpoint.repeatable,
                 advice=dict(api.advice),
                 retired=api.retired,

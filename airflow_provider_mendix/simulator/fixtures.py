@@ -121,6 +121,7 @@ def _fixture(request: pytest.FixtureRequest, name: str, default: T) -> T:
 
 def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str, repository_url: str) -> None:
     # The time limit is short, so that a request that hangs does not delay a test by a minute.
-    extra = {"timeout": 5, "personal_access_token": _TOKEN, "repository_url": repository_url}
+    urls = {"repository_url": repository_url, "webhooks_url": repository_url}
+    extra = {"timeout": 5, "personal_access_token": _TOKEN, **urls}
     connection = {"conn_type": "mendix", "login": _USER, "password": _KEY, "host": url, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MENDIX_DEFAULT", json.dumps(connection))

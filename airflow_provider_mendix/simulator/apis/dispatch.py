@@ -15,6 +15,7 @@ from airflow_provider_mendix.simulator.apis import (
     logs,
     settings,
     team_server,
+    webhooks,
 )
 from airflow_provider_mendix.simulator.apis.credentials import check_credentials
 from airflow_provider_mendix.simulator.state.cloud import Cloud
@@ -31,6 +32,7 @@ FAMILIES = (
     logs,
     settings,
     team_server,
+    webhooks,
 )
 """The modules that register handlers of endpoints."""
 
