@@ -4,7 +4,7 @@ The exit code is not 0 if a second build gives other bytes, if an archive holds 
 or lacks one, or if the wheel does not install and import.
 """
 # It starts programs.
-# ruff: noqa: S603, S607
+# ruff: noqa: S603
 
 from __future__ import annotations
 

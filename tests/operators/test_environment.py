@@ -13,8 +13,6 @@ from airflow_provider_mendix.exceptions import (
     EnvironmentNotFoundError,
     EnvironmentStateError,
     ForbiddenError,
-    PackageFailedError,
-    PackageNotFoundError,
     PackageNotReadyError,
     ProductionRefusedError,
     StartFailedError,
@@ -208,7 +206,7 @@ class TestTransport:
 
     def test_a_package_that_goes_missing_is_named(self, platform, context, package):
         platform.environments.next_transports.append("PACKAGE_NOT_FOUND")
-        with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND.*Empty now, and no package is on it"):
+        with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND.*Empty now, and no package is on it"):
             run_task(transport(package), context)
 
     def test_a_running_app_is_refused_where_mendix_refuses_it(self, platform, context, package):
@@ -258,7 +256,7 @@ class TestTransport:
         ("ending", "kind"),
         [
             (BuildOutcome.STUCK_BUILDING, PackageNotReadyError),
-            (BuildOutcome.FAILS_WHILE_QUEUED, PackageFailedError),
+            (BuildOutcome.FAILS_WHILE_QUEUED, AirflowFailException),
         ],
     )
     def test_a_package_that_is_not_done_is_refused_before(self, ending, kind, platform, context, package, clock):
