@@ -1,7 +1,7 @@
 """Build what is published into `dist/`: sdist, wheel, SBOM (CycloneDX) and SHA256SUMS.
 
-The exit code is not 0 if a second build gives other bytes, if an archive holds a file that is not in the repository
-or lacks one, or if the wheel does not install and import.
+The exit code is not 0 if a second build gives other bytes, if an archive lacks a file of the repository or holds
+another one, or if the wheel does not install and import.
 """
 # It starts programs.
 # ruff: noqa: S603

@@ -211,7 +211,7 @@ def checked_deeply(content: bytes, chunk: int) -> bool:
     chunks = (content[at : at + chunk] for at in range(0, len(content), chunk))
     try:
         passed = b"".join(pass_through.passing(chunks))
-        pass_through.compare(read_directory(content[:4], pass_through.end, len(content)))
+        pass_through.found.compare(read_directory(content[:4], pass_through.end, len(content)))
     except (MendixError, NoZipError):
         return False
     assert passed == content
