@@ -107,7 +107,7 @@ def get_provider_info() -> dict[str, object]:
                 "conn-fields": {
                     "personal_access_token": {
                         "label": "Personal access token",
-                        "description": "Only for the App Repository API (scope mx:modelrepository:repo:read).",
+                        "description": "To look up revisions; scope mx:modelrepository:repo:read.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "repository_url": {

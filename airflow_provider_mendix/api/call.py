@@ -11,7 +11,12 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.response import OUTCOME_UNKNOWN, Response, error_of
-from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError, MendixError
+from airflow_provider_mendix.exceptions import (
+    InvalidInputError,
+    MalformedResponseError,
+    MendixError,
+    RetiredApiError,
+)
 
 T = TypeVar("T")
 
@@ -28,6 +33,7 @@ class Api(msgspec.Struct, frozen=True):
     """A family of endpoints: its host and its documentation.
 
     :param advice: what to do about an error code or an HTTP status, where this family knows more than the error.
+    :param retired: what to do instead of using the family, if Mendix has retired it.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Api(msgspec.Struct, frozen=True):
     prefix: str
     docs: str
     advice: tuple[tuple[int | str, str], ...] = ()
+    retired: str = ""
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
@@ -105,10 +112,15 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
         :raises MendixError: the narrowest class, if the response is no success or cannot be read.
         """
+        api = self.endpoint.api
         if not 200 <= response.status < 300:
-            advice = dict(self.endpoint.api.advice)
-            refused = response.without(self.secrets)
-            raise error_of(str(self), refused, repeatable=self.endpoint.repeatable, advice=advice)
+            raise error_of(
+                str(self),
+                response.without(self.secrets),
+                repeatable=self.endpoint.repeatable,
+                advice=dict(api.advice),
+                retired=api.retired,
+            )
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
@@ -117,6 +129,10 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # The message does not quote the body, which may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
+            if api.retired and response.body.lstrip()[:1] not in (b"[", b"{"):
+                raise RetiredApiError(
+                    f"{self}: HTTP {response.status}, but no JSON ({kind}). {api.retired}", status=response.status
+                ) from None
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
                 f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),

@@ -244,7 +244,10 @@ class MendixHook(BackupMethods, BaseHook):
         return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
-        """Return the branches of an app from the Team Server API, which Mendix has deprecated."""
+        """Return the branches of an app from the Team Server API, which Mendix has retired.
+
+        :raises RetiredApiError: if Mendix does not serve it.
+        """
         return self.send(team_server.list_branches(app_id))
 
     def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
@@ -291,9 +294,11 @@ class MendixHook(BackupMethods, BaseHook):
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
         """Return the newest revision of a branch, of a Git or an SVN app.
 
-        The App Repository API is asked if the connection has a personal access token, else the Team Server API.
+        The App Repository API is asked if the connection has a personal access token, else the Team Server API,
+        which Mendix has retired.
 
         :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :raises RetiredApiError: if the connection has no token, and Mendix does not serve the Team Server API.
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
