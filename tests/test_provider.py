@@ -104,6 +104,7 @@ import airflow_provider_mendix.operators.revision
 import airflow_provider_mendix.sensors.environment
 import airflow_provider_mendix.sensors.package
 import airflow_provider_mendix.sensors.revision
+import airflow_provider_mendix.transfers.mendix_backup_to_object_storage
 import airflow_provider_mendix.transfers.mendix_to_object_storage
 import airflow_provider_mendix.transfers.object_storage_to_mendix
 print(json.dumps(sorted(set(sys.modules) - before)))

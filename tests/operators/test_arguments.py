@@ -32,6 +32,7 @@ from airflow_provider_mendix.operators.revision import MendixLatestRevisionOpera
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.transfers.mendix_backup_to_object_storage import MendixBackupToObjectStorageOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
@@ -51,6 +52,11 @@ PUBLIC = {
         "app_id": "shop",
         "package_id": PACKAGE_ID,
         "destination": "file:///tmp/x.mda",
+    },
+    MendixBackupToObjectStorageOperator: {
+        **ENVIRONMENT,
+        "snapshot_id": PACKAGE_ID,
+        "destination": "file:///tmp/x.tar.gz",
     },
     ObjectStorageToMendixOperator: {"app_id": "shop", "source": "file:///tmp/x.mda"},
     MendixPackageSensor: {"app_id": "shop", "package_id": PACKAGE_ID},
@@ -74,6 +80,7 @@ SWITCHES = [
     (MendixRestoreBackupOperator, "allow_production"),
     (MendixRestoreBackupOperator, "db_only"),
     (MendixToObjectStorageOperator, "fast_path"),
+    (MendixBackupToObjectStorageOperator, "fast_path"),
     (ObjectStorageToMendixOperator, "require_manifest"),
     *((kind, "wait_for_completion") for kind in WAITING),
     *((kind, "deferrable") for kind in [*WAITING, *SENSORS]),

@@ -34,6 +34,7 @@ from airflow_provider_mendix.operators.revision import MendixLatestRevisionOpera
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.transfers.mendix_backup_to_object_storage import MendixBackupToObjectStorageOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
@@ -62,6 +63,9 @@ with DAG("release"):
     MendixStartEnvironmentOperator(task_id="h", app_id="shop", environment="Test", allow_production=True)
     backup = MendixCreateBackupOperator(task_id="i", app_id="shop", environment="Test", comment=build.output)
     MendixRestoreBackupOperator(task_id="j", app_id="shop", environment="Test", snapshot_id=backup.output)
+    MendixBackupToObjectStorageOperator(
+        task_id="m", app_id="shop", environment="Test", snapshot_id=backup.output, destination=backup.output
+    )
     MendixDeletePackageOperator(task_id="k", app_id="shop", package_id=build.output)
     MendixPrunePackagesOperator(task_id="l", app_id="shop", keep_last=3, only_if_archived=archive.output)
 """
@@ -76,6 +80,7 @@ WRONG = [
     ("MendixStopEnvironmentOperator", 'app_id="shop"'),
     ("MendixCreateBackupOperator", 'app_id="shop", environment="Test", allow_production=True'),
     ("ObjectStorageToMendixOperator", 'app_id="shop", source="x", require_manifest="no"'),
+    ("MendixBackupToObjectStorageOperator", 'app_id="shop", environment="Test", destination="/x"'),
     ("MendixPrunePackagesOperator", 'app_id="shop", keep_lasts=3, keep_last=3'),
 ]
 
