@@ -1,10 +1,9 @@
 """Whose request it is, and whether it is let in.
 
 Mendix documents no response to wrong credentials: 400 ``INVALID_CREDENTIALS`` was seen for a personal access token
-in place of an API key; the status for a wrong key is an option. 403 ``NO_ACCESS``, where the API Rights on an app are
-revoked, is invented. The App Repository API documents 401 and
-403, but of all codes only ``RS400``; ``RS401`` and ``RS403`` are inferred from it. The Webhooks API documents 401
-and 403.
+in place of an API key; the status for a wrong key is an option. 403 ``NO_ACCESS``, where the API Rights on an app
+are revoked, is invented. The App Repository API documents 401 and 403, but of all codes only ``RS400``; ``RS401``
+and ``RS403`` are inferred from it. The Webhooks API documents 401 and 403.
 """
 
 from __future__ import annotations
