@@ -258,7 +258,10 @@ class BranchNotFoundError(NotFoundError):
 class PackageNotFoundError(NotFoundError):
     """No such package or build job; it may have been deleted."""
 
-    advice = "Check the package id, and whether the package was deleted."
+    advice = (
+        "Check the package id, and whether the package was deleted: Mendix does that within 15 days to a package"
+        " that is not deployed."
+    )
 
 
 class EnvironmentNotFoundError(NotFoundError):

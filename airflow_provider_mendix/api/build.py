@@ -17,7 +17,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode, read_date
 from airflow_provider_mendix.exceptions import PackageNotReadyError
 
 BUILD_API = Api(
@@ -33,6 +33,10 @@ TRANSPORT_RIGHTS = "Transport Rights"
 _SVN_MAIN_LINE = ("Main line", "MainLine")
 """How the names of packages show ``trunk``: in version 1 of the API, and in samples of version 4."""
 
+_FIRST_SECOND = 10**9
+_FIRST_MILLISECOND = 10**11
+"""From these numbers on, a number can be a date: in seconds from 2001, in milliseconds from 1973."""
+
 
 class PackageStatus(enum.StrEnum):
     """The documented states of a package. Any other state means "not finished"."""
@@ -46,8 +50,10 @@ class PackageStatus(enum.StrEnum):
 
 if TYPE_CHECKING:
     Number: TypeAlias = int | float | None
+    Date: TypeAlias = pendulum.DateTime | None
 else:
-    Number = Any  # decoded as Mendix sends it, and made a number by `_number`
+    # Decoded as Mendix sends them, and made a number by `_number` and a date by `_date`.
+    Number = Date = Any
 
 
 class DownloadUrl(msgspec.Struct, frozen=True):
@@ -92,6 +98,8 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction. ``None`` if it sends no number above
         0: no file is empty.
     :param url: only if requested, and if there is a file.
+    :param expiry_date: when Mendix deletes the package unless it is deployed; ``None`` if Mendix sends none, or
+        none that can be read: its form is not documented.
     """
 
     name: str | None = None
@@ -101,9 +109,11 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     creation_date: pendulum.DateTime | None = None
     size: Number = None
     url: DownloadUrl | None = None
+    expiry_date: Date = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "size", _number(self.size))
+        msgspec.structs.force_setattr(self, "expiry_date", _date(self.expiry_date))
 
     @property
     def branch(self) -> str | None:
@@ -124,6 +134,7 @@ class Package(PackageStub, frozen=True, rename="pascal"):
             "status": self.status,
             "size": self.size,
             "creation_date": self.creation_date.isoformat() if self.creation_date else None,
+            "expiry_date": self.expiry_date.isoformat() if self.expiry_date else None,
         }
 
 
@@ -138,6 +149,23 @@ def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if 0 < value < math.inf else None
+
+
+def _date(value: object) -> pendulum.DateTime | None:
+    """Return a date from text, or from seconds or milliseconds since the epoch; ``None`` for everything else.
+
+    No call fails for a date that only describes what it is about.
+    """
+    if value is None or isinstance(value, pendulum.DateTime):
+        return value
+    if not isinstance(value, str) or not re.match(r"\s*\d{4}-", value):
+        number = _number(value) or 0
+        if number < _FIRST_SECOND:
+            return None
+        value = number * 1000 if number < _FIRST_MILLISECOND else number
+    with contextlib.suppress(ValueError):
+        return read_date(value.strip() if isinstance(value, str) else value)
+    return None
 
 
 class LazyPackageList:

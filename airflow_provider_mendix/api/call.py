@@ -180,9 +180,16 @@ def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
 
 
 def _decode_date(kind: type, value: Any) -> Any:
-    """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text."""
     if kind is not pendulum.DateTime:
         raise NotImplementedError(kind)
+    return read_date(value)
+
+
+def read_date(value: Any) -> pendulum.DateTime:
+    """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text.
+
+    :raises ValueError: if it is no date.
+    """
     try:
         if isinstance(value, str):
             found = pendulum.parse(value, exact=False, tz="UTC")
