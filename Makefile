@@ -15,13 +15,18 @@ TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azu
 # Processes of the tests would compile everything that they import, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-stores bench bench-transfer system matrix crashes chaos check pins clean
+.PHONY: help demo docs test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY)  ## Release an app on real Airflow (BUILD=fails: see a build fail)
 	@$(BIN)/python demo/demo.py --build $(BUILD)
+
+docs: $(READY)  ## Build the documentation into build/docs; links and blocks of code are checked
+	@$(BIN)/python -m pytest -q tests/docs
+	@$(BIN)/sphinx-build -q -W --keep-going -j auto docs build/docs
+	@echo "build/docs/index.html"
 
 test: $(READY)  ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
@@ -54,8 +59,11 @@ bench: $(READY)  ## Measure what waiting and parsing cost, beside other provider
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.waits $(ARGS)
 	@PYTHONPATH=. .bench/venv/bin/python -m benchmarks.parsing
 
-check: $(READY)  ## Lint, types, and the packaged wheel
+check: $(READY)  ## Lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+dist: $(READY)  ## Build sdist, wheel, SBOM and checksums into dist/, and check them
+	@$(BIN)/python packaging/dist.py
 
 pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
 	@$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \

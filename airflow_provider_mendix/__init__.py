@@ -120,12 +120,17 @@ def get_provider_info() -> dict[str, object]:
                 "conn-fields": {
                     "personal_access_token": {
                         "label": "Personal access token",
-                        "description": "Only for the App Repository API (scope mx:modelrepository:repo:read).",
+                        "description": "To look up revisions; scope mx:modelrepository:repo:read.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "repository_url": {
                         "label": "Base URL of the App Repository API host",
                         "description": "Leave empty for https://repository.api.mendix.com.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "webhooks_url": {
+                        "label": "Base URL of the Webhooks API host",
+                        "description": "Leave empty for https://webhook-portal.home.mendix.com.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "timeout": {

@@ -12,6 +12,7 @@
     │   ├── InvalidRequestError          400 INVALID_APPID, INVALID_PARAMETERS, …   (final)
     │   ├── UnauthorizedError            401                                        (final)
     │   ├── ForbiddenError               403                                        (final)
+    │   ├── RetiredApiError              the endpoint is retired, however it refuses    (final)
     │   ├── NotFoundError                404 NOT_FOUND
     │   │   ├── AppNotFoundError             APP_NOT_FOUND                          (final)
     │   │   ├── BranchNotFoundError          BRANCH_NOT_FOUND                       (final)
@@ -95,6 +96,7 @@ __all__ = [
     "RedirectedError",
     "RestoreFailedError",
     "RestoreRefusedError",
+    "RetiredApiError",
     "RevisionAlreadyBuiltError",
     "RevisionNotFoundError",
     "ServiceUnavailableError",
@@ -218,6 +220,12 @@ class ForbiddenError(MendixResponseError):
 
     final = True
     advice = API_RIGHTS
+
+
+class RetiredApiError(MendixResponseError):
+    """Mendix has retired the API, and no longer serves it for this app or at all."""
+
+    final = True
 
 
 class NotFoundError(MendixResponseError):

@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -47,18 +46,20 @@ class Airflow:
     :param version: its last release.
     :param cut_off: a day on which that was the newest release.
     :param form: whether it reads the fields of the connection form from `conn-fields`.
+    :param python: the Python to run it on; where this machine lacks it, the one that runs this program.
     """
 
     version: str
     cut_off: str
     form: bool
+    python: str
 
 
 AIRFLOWS = {
-    "3.0": Airflow("3.0.6", "2025-09-15", form=False),
-    "3.1": Airflow("3.1.8", "2026-03-20", form=False),
-    "3.2": Airflow("3.2.2", "2026-06-10", form=True),
-    "3.3": Airflow("3.3.2", "2026-11-20", form=True),
+    "3.0": Airflow("3.0.6", "2025-09-15", form=False, python="3.11"),
+    "3.1": Airflow("3.1.8", "2026-03-20", form=False, python="3.12"),
+    "3.2": Airflow("3.2.2", "2026-06-10", form=True, python="3.13"),
+    "3.3": Airflow("3.3.2", "2026-11-20", form=True, python="3.13"),
 }
 # Floors that are newer than some of these Airflows, with the cut-off date that such a package gets instead.
 NEW_FLOORS = {
@@ -224,6 +225,7 @@ def run(trial: Trial, wheel: Path) -> bool:
 def floors() -> dict[str, str]:
     """Return the floors of our dependencies, without Airflow's own, which must be the first of the matrix."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = [one.partition(";")[0] for one in declared]
     if unreadable := [one for one in declared if not re.fullmatch(r"[\w.-]+>=[\d.]+", one)]:
         sys.exit(f"The matrix cannot read {unreadable}: it expects name>=version.")
     ours = dict(requirement.split(">=") for requirement in declared)
@@ -236,9 +238,8 @@ def floors() -> dict[str, str]:
 def install(trial: Trial, wheel: Path) -> str:
     """Create or update the environment."""
     if not trial.python.exists():
-        trial.command(
-            UV, "venv", "-q", "--python", sys.executable, trial.folder / "venv", failure="no environment"
-        )
+        interpreter = find_python(trial.airflow.python)
+        trial.command(UV, "venv", "-q", "--python", interpreter, trial.folder / "venv", failure="no environment")
     ours = floors()
     wanted = [name if trial.latest else f"{name}=={version}" for name, version in ours.items()]
     newer = [name for name, day in NEW_FLOORS.items() if day > trial.airflow.cut_off]
@@ -252,11 +253,23 @@ def install(trial: Trial, wheel: Path) -> str:
     )
     listed = trial.command(UV, "pip", "list", "--format", "json", "--python", trial.python, failure="no list")
     installed = {package["name"]: package["version"] for package in json.loads(listed[listed.index("[") :])}
-    trial.row["Python"] = platform.python_version()
+    version = trial.command(trial.python, "--version", failure="the environment has no Python")
+    trial.row["Python"] = version.split()[-1]
     if trial.latest:
         return ", ".join(f"{short(name)} {installed[name]}" for name in ours)
     exceptions = ", ".join(f"{short(name)} {ours[name]}" for name in newer)
     return f"all {len(ours)}" + (f"; newer than this Airflow: {exceptions}" if exceptions else "")
+
+
+def find_python(version: str) -> str:
+    """Return an installed Python of that version, from the path or pyenv, or the one that runs this program."""
+    name = f"python{version}"
+    of_pyenv = (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/{name}")
+    for candidate in (shutil.which(name), *map(str, of_pyenv)):
+        # A pyenv shim exists for versions that are not active, and fails.
+        if candidate and not subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode:
+            return candidate
+    return sys.executable
 
 
 def short(name: str) -> str:

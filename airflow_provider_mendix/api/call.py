@@ -11,7 +11,12 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.response import OUTCOME_UNKNOWN, Response, error_of
-from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError, MendixError
+from airflow_provider_mendix.exceptions import (
+    InvalidInputError,
+    MalformedResponseError,
+    MendixError,
+    RetiredApiError,
+)
 
 T = TypeVar("T")
 
@@ -21,12 +26,14 @@ class Host(enum.Enum):
 
     DEPLOY = "https://deploy.mendix.com"
     REPOSITORY = "https://repository.api.mendix.com"
+    WEBHOOKS = "https://webhook-portal.home.mendix.com"
 
 
 class Api(msgspec.Struct, frozen=True):
     """A family of endpoints: its host and its documentation.
 
     :param advice: what to do about an error code or an HTTP status, where this family knows more than the error.
+    :param retired: what to do instead of using the family, if Mendix has retired it.
     """
 
     name: str
@@ -34,6 +41,7 @@ class Api(msgspec.Struct, frozen=True):
     prefix: str
     docs: str
     advice: tuple[tuple[int | str, str], ...] = ()
+    retired: str = ""
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
@@ -55,16 +63,18 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> Call[T]:
         """Return one filled-in request.
 
         :param segments: a value for each placeholder of the path; each is sent as one path segment.
+        :param secrets: what no error may quote, should Mendix repeat it.
         """
         for name, value in segments.items():
             if value in ("", ".", ".."):
                 raise InvalidInputError(f"{name} cannot be {value!r}.")
         path = self.path.format_map({name: quote(value, safe="") for name, value in segments.items()})
-        return Call(endpoint=self, path=self.api.prefix + path, query=query or {}, body=body)
+        return Call(endpoint=self, path=self.api.prefix + path, query=query or {}, body=body, secrets=secrets)
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
@@ -74,6 +84,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     path: str
     query: Mapping[str, str]
     body: Mapping[str, Any] | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -106,9 +117,15 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
         :raises MendixError: the narrowest class, if the response is no success or cannot be read.
         """
+        api = self.endpoint.api
         if not 200 <= response.status < 300:
-            advice = dict(self.endpoint.api.advice)
-            raise error_of(str(self), response, repeatable=self.endpoint.repeatable, advice=advice)
+            raise error_of(
+                str(self),
+                response.without(self.secrets),
+                repeatable=self.endpoint.repeatable,
+                advice=dict(api.advice),
+                retired=api.retired,
+            )
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
@@ -117,6 +134,10 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # The message does not quote the body, which may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
+            if api.retired and response.body.lstrip()[:1] not in (b"[", b"{"):
+                raise RetiredApiError(
+                    f"{self}: HTTP {response.status}, but no JSON ({kind}). {api.retired}", status=response.status
+                ) from None
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
                 f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),

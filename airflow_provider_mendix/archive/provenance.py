@@ -39,7 +39,7 @@ def find_commit(hook: MendixHook, app_id: str, package: Package) -> tuple[Commit
     if not branch or not revision:
         return None, None
     if not revision.isdigit() and not hook.has_token:
-        log.info("The manifest will not describe the commit: for Git apps that takes a personal access token.")
+        log.info("The manifest will not describe the commit: the connection has no personal access token.")
         return None, None
     try:
         found = hook.find_revision(app_id, branch, revision)

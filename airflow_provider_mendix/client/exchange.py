@@ -40,11 +40,8 @@ def headers_and_body(account: Account, call: Call[Any]) -> tuple[dict[str, str],
 
 def response_of(account: Account, status: int, headers: Mapping[str, str], body: bytes) -> Response:
     """Return a response; one that is no success without the account's secrets."""
-    return Response(
-        status=status,
-        headers={name.lower(): value for name, value in headers.items()},
-        body=body if 200 <= status < 300 else account.redact(body),
-    )
+    response = Response(status, {name.lower(): value for name, value in headers.items()}, body)
+    return response if 200 <= status < 300 else response.without(account.secrets)
 
 
 def check_size(call: Call[Any], size: int) -> None:

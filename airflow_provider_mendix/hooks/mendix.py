@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.client.download import Download
     from airflow_provider_mendix.client.ranges import Part
     from airflow_provider_mendix.client.requests_client import MendixClient
+    from airflow_provider_mendix.hooks.webhooks import MendixWebhooks
 
 __all__ = ["MendixHook"]
 
@@ -42,8 +43,9 @@ class MendixHook(BaseHook):
     """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
 
     The connection: login is the Mendix user name, password its API key; host and port override the base URL
-    ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``timeout`` (seconds for
-    one whole response, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
+    ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``webhooks_url``,
+    ``timeout`` (seconds for one whole response, default 60), ``verify`` (``true``, ``false`` or the path of a CA
+    bundle), ``proxy`` (URL).
 
     Methods raise a :class:`~airflow_provider_mendix.exceptions.MendixError`; for a wrong value, it is an
     ``InvalidInputError`` before any request. A call that changes something is sent once; a call that only reads is
@@ -113,6 +115,13 @@ class MendixHook(BaseHook):
         """Return the result of a conversation, whose calls are sent with :meth:`send`."""
         return drive(conversation, self.send)
 
+    @property
+    def webhooks(self) -> MendixWebhooks:
+        """The webhooks of apps: ``list``, ``get``, ``create``, ``update`` and ``delete`` them."""
+        from airflow_provider_mendix.hooks.webhooks import MendixWebhooks
+
+        return MendixWebhooks(self.send)
+
     def list_packages(self, app_id: str) -> list[build.Package]:
         """Return all packages of an app, in no particular order."""
         return self.send(build.list_packages(app_id))
@@ -177,11 +186,7 @@ class MendixHook(BaseHook):
 
     @contextmanager
     def open_package(self, app_id: str, package_id: str) -> Iterator[tuple[build.Package, Download]]:
-        """Open the file of a package through a new signed link.
-
-        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix returns no link.
-        :raises DownloadError: if the file host refuses.
-        """
+        """Open the file of a package through a new signed link; it raises what the two calls raise."""
         package, link = self.get_link(app_id, package_id)
         with self.open_link(link) as download:
             yield package, download
@@ -236,14 +241,14 @@ class MendixHook(BaseHook):
         return self.run(conversations.project_id(app_id))
 
     def app_id(self, project_id: str) -> str:
-        """Return the subdomain of a project's app.
-
-        :raises AppNotFoundError: if the user has access to no app of that project.
-        """
+        """Return the subdomain of a project's app, if the user has access to it."""
         return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
-        """Return the branches of an app from the Team Server API, which Mendix has deprecated."""
+        """Return the branches of an app from the Team Server API, which Mendix has retired.
+
+        :raises RetiredApiError: if Mendix does not serve it.
+        """
         return self.send(team_server.list_branches(app_id))
 
     def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
@@ -290,9 +295,11 @@ class MendixHook(BaseHook):
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
         """Return the newest revision of a branch, of a Git or an SVN app.
 
-        The App Repository API is asked if the connection has a personal access token, else the Team Server API.
+        The App Repository API is asked if the connection has a personal access token, else the Team Server API,
+        which Mendix has retired.
 
         :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :raises RetiredApiError: if the connection has no token, and Mendix does not serve the Team Server API.
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
@@ -362,10 +369,7 @@ class MendixHook(BaseHook):
         return self.send(deploy.set_settings(app_id, environment, settings))
 
     def environment_ids(self, app_id: str, environment: str) -> EnvironmentIds:
-        """Return the UUIDs by which the Backups API knows an environment. They are requested once.
-
-        :raises EnvironmentNotFoundError: with the names of the existing environments.
-        """
+        """Return the UUIDs by which the Backups API knows an environment. They are requested once."""
         key = (app_id, environment)
         if key not in self._environment_ids:
             self._environment_ids[key] = self.run(conversations.environment_ids(app_id, environment))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_mendix.api import deploy, inputs
@@ -229,8 +228,13 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         )
 
     def _push_build(self, build: Build, context: Context) -> None:
-        target = msgspec.structs.asdict(build.target)
-        values = {"package_id": build.package_id, **target, "is_reused": build.is_reused}
+        values = {
+            "package_id": build.package_id,
+            "revision": build.target.revision,
+            "version": build.target.version,
+            "branch": build.target.branch,
+            "is_reused": build.is_reused,
+        }
         context["ti"].xcom_push(key=BUILD_KEY, value=values)
         if build.extra:
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))

@@ -31,8 +31,8 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
     The task returns ``app_id``, ``branch`` (as the start operator expects it), ``revision`` (in full length),
     ``author``, ``date``, ``message``, ``mendix_version``.
 
-    It asks the App Repository API if the connection has a personal access token, which a Git app needs. Otherwise
-    it asks the Team Server API, which Mendix has deprecated.
+    The connection needs a personal access token. Without one, the operator asks the Team Server API, which Mendix
+    has retired, and fails if Mendix does not serve it.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
 

@@ -159,6 +159,7 @@ def _banner(server: Server, options: argparse.Namespace) -> str:
         "extra": {
             "personal_access_token": options.personal_access_token,
             "repository_url": server.repository_url,
+            "webhooks_url": server.repository_url,
         },
     }
     return "\n".join(

@@ -6,6 +6,10 @@ from typing import Literal
 
 import msgspec
 
+TeamServerResponse = Literal[
+    "not_found", "app_not_found", "gone", "not_implemented", "forbidden", "redirect", "page"
+]
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What Mendix's documentation leaves open. The defaults are what evidence favours.
@@ -23,6 +27,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param git_branch_names: whether it shows Git branches other than the main line with ``branches/`` or without.
     :param git_branch_paths: whether it finds Git branches by both forms of their names, or only as it shows them.
     :param team_server_branch_names: the same for the path of the Team Server API.
+    :param team_server: whether the Team Server API is served, as its documentation described it, or retired.
+    :param team_server_retired_response: how the retired API responds to every request: 404 with a page, 404
+        ``APP_NOT_FOUND``, 410, 501, 403, a redirect to a page, or 200 with a page.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
     :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
     :param uploaded_version: whether the version of an uploaded package comes from its ``model/metadata.json``
@@ -62,6 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     git_branch_names: Literal["prefixed", "bare"] = "prefixed"
     git_branch_paths: Literal["both", "as_shown"] = "both"
     team_server_branch_names: Literal["prefixed", "bare"] = "prefixed"
+    team_server: Literal["serves", "retired"] = "serves"
+    team_server_retired_response: TeamServerResponse = "not_found"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
     longest_upload: int = 10**9
     uploaded_version: Literal["from_content", "from_name", "absent"] = "from_content"

@@ -28,7 +28,7 @@ class Server:
 
     :param port: of the API host and of the control plane; 0 for any free port.
     :param files_port: of the file host; 0 for any free port.
-    :param repository_port: of the host of the App Repository API; 0 for any free port.
+    :param repository_port: of the host of the App Repository API and the Webhooks API; 0 for any free port.
     """
 
     def __init__(

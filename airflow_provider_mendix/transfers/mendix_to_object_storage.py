@@ -52,8 +52,8 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     :param destination_conn_id: id of the connection for that storage; none for local files.
     :param if_object_exists: what to do if there is an object that is not known to be this package: ``fail``,
         ``skip`` the task, or ``replace`` it.
-    :param verify: ``structure`` checks size, the host's checksum and that it is a whole zip; ``deep`` also checks
-        every file in the zip, and that the zip's directory describes each file as it is.
+    :param verify: ``structure`` checks size, the host's checksum and that it is a whole zip; ``deep`` (default)
+        also every file in the zip, and that the zip's directory describes each file as it is.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds (default
         15 minutes).
     :param fast_path: upload to S3 with `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
@@ -84,7 +84,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         destination: ObjectStoragePath | Text,
         destination_conn_id: Text | None = None,
         if_object_exists: IfObjectExists | Text = "fail",
-        verify: Verify | Text = "structure",
+        verify: Verify | Text = "deep",
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
         fast_path: bool = True,
         mendix_conn_id: Text = MendixHook.default_conn_name,

@@ -11,11 +11,11 @@ from airflow_provider_mendix import __version__
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
-    ForbiddenError,
     InvalidInputError,
     MalformedResponseError,
     MendixConnectionError,
     PackageNotFoundError,
+    RetiredApiError,
     RevisionNotFoundError,
     ServiceUnavailableError,
     UnauthorizedError,
@@ -286,7 +286,7 @@ class TestLatestRevision:
     @pytest.mark.parametrize("refusal", ["APP_NOT_FOUND", "NO_ACCESS"])
     def test_a_git_app_takes_a_token(self, refusal, server, platform):
         platform.cloud.options = Options(team_server_refusal=refusal)
-        with pytest.raises((AppNotFoundError, ForbiddenError), match=refusal):
+        with pytest.raises(RetiredApiError, match=f"{refusal}.*mx:modelrepository:repo:read"):
             MendixHook().latest_revision("shop")
 
     def test_a_refused_token_is_told_as_such(self, token, platform):
@@ -462,16 +462,16 @@ class TestIds:
         assert not platform.journal
 
 
-class TestDeprecation:
-    def test_of_the_team_server_api_is_logged_once_for_a_lookup(self, server, platform, caplog):
+class TestRetiredTeamServer:
+    def test_is_logged_once_for_a_lookup(self, server, platform, caplog):
         platform.add_app("shop", repository="svn")
         with caplog.at_level(logging.INFO):
             MendixHook().latest_revision("shop")
-        (once,) = [record for record in caplog.records if "deprecated" in record.getMessage()]
+        (once,) = [record for record in caplog.records if "has retired" in record.getMessage()]
         assert once.levelno == logging.INFO
         assert "has no personal access token" in once.getMessage()
 
     def test_is_not_told_where_a_token_spares_it(self, token, platform, caplog):
         with caplog.at_level(logging.INFO):
             MendixHook().latest_revision("shop")
-        assert "deprecated" not in caplog.text
+        assert "has retired" not in caplog.text

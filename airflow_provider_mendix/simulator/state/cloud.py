@@ -19,6 +19,7 @@ from airflow_provider_mendix.simulator.state.environments import (
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Packages
 from airflow_provider_mendix.simulator.state.permissions import Permissions
 from airflow_provider_mendix.simulator.state.repositories import Repositories, RepositoryType
+from airflow_provider_mendix.simulator.state.webhooks import Webhooks
 
 _YEAR = 365 * 24 * 3600.0
 
@@ -43,6 +44,7 @@ class Cloud:
         self.packages = Packages(clock, self.apps, self.lock)
         self.environments = Environments(clock, self.apps, self.packages, self.lock)
         self.backups = Backups(clock)
+        self.webhooks = Webhooks()
 
     def add_app(
         self,

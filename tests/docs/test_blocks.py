@@ -1,0 +1,103 @@
+"""Blocks of code that are not Python: commands exist, and what is data can be read."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+
+import pytest
+
+from .pages import ROOT, Block, blocks, in_the_repository
+
+pytestmark = in_the_repository
+
+OTHER_PROGRAMS = {"airflow", "curl", "jq", "pip", "pytest", "python", "python3"}
+"""What the reader has, or installs with the package."""
+BUILTINS = {".", "cd", "export", "ls", "sleep"}
+TARGETS = (
+    set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text())) if (ROOT / "Makefile").exists() else set()
+)
+
+SHELL = blocks("bash", "console")
+
+
+def name(block: Block) -> str:
+    return f"{block.page}: {block.text.strip().splitlines()[0][:40]}"
+
+
+def commands(block: Block) -> list[str]:
+    """Return the commands of a block; in a console block they follow a `$`, and the rest is output."""
+    text = re.sub(r"\\\n\s*", " ", block.text)
+    if block.language == "console":
+        text = "\n".join(line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ "))
+    lines, open_line = [], ""
+    for line in text.splitlines():
+        open_line += line + "\n"
+        if len(re.findall(r"(?<!\\)'", open_line.partition(" #")[0])) % 2 == 0:
+            lines.append(open_line.strip())
+            open_line = ""
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def words_of(command: str) -> list[str]:
+    """Return the words of a command without the variables that it sets."""
+    words = shlex.split(command, comments=True)
+    while words and re.match(r"\w+=", words[0]):
+        words.pop(0)
+    return words
+
+
+def test_each_block_is_read_by_a_test_or_is_plain_text():
+    known = {"bash", "console", "ini", "json", "python", "text", "toml"}
+    assert {block.language for block in blocks()} <= known
+
+
+@pytest.mark.parametrize("block", SHELL, ids=name)
+def test_the_shell_can_read_it(block):
+    script = "\n".join(commands(block))
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert checked.stderr == ""
+
+
+@pytest.mark.parametrize("block", SHELL, ids=name)
+def test_each_command_exists(block):
+    for command in commands(block):
+        words = words_of(command)
+        if not words:
+            continue
+        program, arguments = words[0].rpartition("/")[2], words[1:]
+        if program == "make":
+            assert [word for word in arguments if "=" not in word and word not in TARGETS] == []
+        else:
+            assert program in OTHER_PROGRAMS | BUILTINS, command
+        if program.startswith("python") and arguments[:1] == ["-m"]:
+            assert importlib.util.find_spec(arguments[1]), command
+        files = [word for word in arguments if word.endswith(".py") and "/" in word]
+        assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in SHELL if "-m airflow_provider_mendix.simulator" in block.text], ids=name
+)
+def test_the_simulator_knows_its_options(block):
+    from airflow_provider_mendix.simulator.__main__ import parser
+
+    for command in commands(block):
+        words = words_of(command)
+        if words[1:3] == ["-m", "airflow_provider_mendix.simulator"]:
+            parser().parse_args([word for word in words[3:] if word != "&"])
+
+
+@pytest.mark.parametrize("block", blocks("ini", "json", "toml"), ids=name)
+def test_what_is_data_can_be_read(block):
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "toml":
+        tomllib.loads(block.text)
+    else:
+        configparser.ConfigParser().read_string(block.text)
