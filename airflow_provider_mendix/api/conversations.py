@@ -87,7 +87,7 @@ def app_id(project_id: str) -> Conversation[str]:
 
     :raises AppNotFoundError: if the user has access to no app of that project.
     """
-    wanted = inputs.project_id(project_id).lower()
+    wanted = inputs.project_id(project_id)
     apps: list[deploy.App] = yield deploy.list_apps()
     for app in apps:
         if (app.project_id or "").lower() == wanted:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_mendix.exceptions import MendixError
     from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
     from airflow_provider_mendix.waits.base import Wait
 
@@ -38,7 +39,10 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
     :param poll_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
+    :cvar retried_errors: final errors that another try of the operator may fix.
     """
+
+    retried_errors: tuple[type[MendixError], ...] = ()
 
     def __init__(
         self,

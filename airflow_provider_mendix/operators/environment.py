@@ -125,11 +125,10 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     :param poll_interval: seconds between two polls, at least 5.
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
-    :raises AirflowFailException: if Mendix refuses the transport, the environment does not exist, it is production
-        and not allowed, a value is invalid or the key is refused. The reason is its ``__cause__``, and its message
-        has the state of the environment.
+    :raises AirflowFailException: if Mendix refuses the transport, the package is ``Failed`` or does not exist, the
+        environment does not exist, it is production and not allowed, a value is invalid or the key is refused. The
+        reason is its ``__cause__``, and its message has the state of the environment.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` yet.
-    :raises PackageFailedError: if the package is ``Failed``.
     :raises WaitTimeoutError: if the package is not there in time.
     """
 

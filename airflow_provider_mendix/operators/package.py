@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
+    BuildFailedError,
     MendixError,
     PackageFailedError,
     PackageInUseError,
@@ -78,7 +79,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
     :param on_clear: what to do when the task is cleared: ``"rebuild"``, or ``"reattach"`` to a package that it has
         started before, unless that is ``Failed``.
-    :param retry_failed_build: let the task's retries start a new build after one that ended as ``Failed``. By
+    :param retry_failed_build: let the task's retries start a new build after one that Mendix reports as failed. By
         default such a build fails the task for good: the same revision would most likely fail again.
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the package is ``Succeeded``.
@@ -90,8 +91,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :raises AirflowFailException: if a value is invalid (before any request), the key is refused, the app does not
         exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__cause__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
-    :raises BuildFailedError: if Mendix refuses to build.
     :raises PackageFailedError: if the build ends as ``Failed``, with ``retry_failed_build=True``.
+    :raises BuildFailedError: if Mendix answers the start with ``BUILD_FAILED``, with ``retry_failed_build=True``.
     :raises OutageError: if the start or the polls keep failing.
     :raises WaitTimeoutError: if the package is not done in time.
     """
@@ -135,7 +136,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         self.description: Any = description
         self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
         self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
-        self._final_errors = () if retry_failed_build else (PackageFailedError,)
+        if retry_failed_build:
+            self.retried_errors = (PackageFailedError, BuildFailedError)
         self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
         self.max_parallel_builds = (
             None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
@@ -145,7 +147,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             self.check_rendered(context)
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
@@ -168,14 +170,14 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         """Go on after the triggerer has waited for the package."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for capacity for the build."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             result_of(event)
         return self.execute(context)
 
@@ -270,8 +272,8 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     :param missing_ok: accept a package that does not exist, instead of failing.
     :param in_use: what to do if an environment still uses the package: ``"fail"`` the task, or ``"skip"`` it.
     :param mendix_conn_id: id of the Airflow connection.
-    :raises AirflowFailException: if a value is invalid (before any request) or the key is refused.
-    :raises PackageNotFoundError: if there is no such package, unless ``missing_ok``.
+    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or there is no
+        such package, unless ``missing_ok``.
     :raises PackageInUseError: if it is in use, unless ``in_use="skip"``.
     """
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_mendix.exceptions import NotFoundError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
@@ -66,7 +65,7 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up the revision, and whether it was built."""
-        with fail_without_retry(self, NotFoundError):
+        with fail_without_retry(self):
             self.check_rendered(context)
             hook = MendixHook(self.mendix_conn_id)
             newest = hook.latest_revision(self.app_id, self.branch)

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.waits.base import Wait
     from airflow_provider_mendix.waits.poll_state import PollState
 
-_ENDINGS = (NotFoundError, PackageFailedError)
-"""Errors after which the sensor's condition can no longer come true, beside the final ones."""
-
 
 class MendixSensor(RenderedArguments, BaseSensorOperator):
     """Base of the sensors; a subclass says what to wait for.
@@ -139,13 +136,13 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
     def _errors_of_a_sensor(self) -> Iterator[None]:
         try:
             # With soft_fail, Airflow's base class skips the task on AirflowFailException.
-            with nullcontext() if self.soft_fail else fail_without_retry(self, *_ENDINGS):
+            with nullcontext() if self.soft_fail else fail_without_retry(self):
                 try:
                     yield
                 except WaitTimeoutError as error:
                     self._skip_if("soft_fail", error)
                     raise AirflowSensorTimeout(str(error)) from error
-                except _ENDINGS as error:
+                except (NotFoundError, PackageFailedError) as error:
                     if not isinstance(error, AppNotFoundError):
                         self._skip_if("soft_fail", error)
                     raise

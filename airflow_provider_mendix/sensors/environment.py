@@ -88,4 +88,4 @@ class MendixEnvironmentSensor(MendixSensor):
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return the environment or the package on it."""
-        return {**result, "package_id": self.package_id} if self.package_id is not None else result
+        return result if self.package_id is None else {**result, "package_id": inputs.package_id(self.package_id)}

@@ -51,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         database leaves it changed.
     :param every_version_needs_sync: whether a start of another version than the database's fails with
         ``INVALID_DB_STRUCTURE`` without ``AutoSyncDb``; with real models it depends on the models.
+    :param archive_links: whether each look at a finished archive renews the link to it, or it expires once.
     :param archive_ttl: seconds until a link to the archive of a snapshot expires.
     :param snapshot_lifetime: seconds until a snapshot expires and is removed; 90 days are the documentation's
         sample.
@@ -86,6 +87,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     start_job_lifetime: float | None = None
     failed_start_migrates: bool = True
     every_version_needs_sync: bool = False
+    archive_links: Literal["renewed", "once"] = "renewed"
     archive_ttl: int = 8 * 3600
     snapshot_lifetime: float = 90 * 24 * 3600.0
     tagged_versions: bool = True

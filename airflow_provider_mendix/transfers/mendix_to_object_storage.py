@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
@@ -103,7 +103,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""
-        with fail_without_retry(self, PackageNotFoundError):
+        with fail_without_retry(self):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:

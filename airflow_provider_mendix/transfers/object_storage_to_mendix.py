@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy_v2 import StartedUpload, package_name
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import InvalidInputError, MendixError
+from airflow_provider_mendix.exceptions import InvalidInputError, MendixError, PackageFailedError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import boolean
@@ -73,6 +73,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "source", "source_conn_id", "name")
+    retried_errors = (PackageFailedError,)  # of an earlier try: another one uploads the file again
 
     def __init__(
         self,

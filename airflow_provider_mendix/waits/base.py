@@ -96,7 +96,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def is_retryable(self, error: MendixError, now: float) -> bool:
         """Return whether to poll again after an error."""
-        is_missing = isinstance(error, NotFoundError) and not error.final
+        is_missing = isinstance(error, NotFoundError) and error.may_appear
         return error.transient or (is_missing and now < self.visible_by)
 
     def to_json(self) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class TestRepeating:
 
     def test_a_final_answer_is_not_repeated(self, server, platform):
         with pytest.raises(PackageNotFoundError):
-            MendixHook().get_package("shop", "p-1")
+            MendixHook().get_package("shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
         assert len(platform.journal) == 1
 
     @pytest.mark.parametrize("status", [500, 502, 503, 429])
@@ -154,7 +154,7 @@ class TestRepeating:
     def test_a_delete_call_is_never_repeated(self, shaky, platform):
         shaky(1)
         with pytest.raises(ServiceUnavailableError):
-            MendixHook().delete_package("shop", "p-1")
+            MendixHook().delete_package("shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
         assert len(platform.journal) == 1
 
 
@@ -163,7 +163,7 @@ def test_bad_values_are_refused_before_any_request(server, platform):
     for call in (
         lambda: hook.list_packages(""),
         lambda: hook.get_package("shop", "None"),
-        lambda: hook.delete_package("Web Shop", "p-1"),
+        lambda: hook.delete_package("Web Shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"),
         lambda: hook.start_build("shop", revision="HEAD", version="1.0.0"),
     ):
         with pytest.raises(InvalidInputError):

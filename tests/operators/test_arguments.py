@@ -198,6 +198,25 @@ class TestAfterRendering:
         assert re.match(rf"{name} (is empty|cannot be|.* (names no folder|is none of))", str(error)), str(error)
         assert not platform.journal
 
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [
+            (MendixDeletePackageOperator, "package_id"),
+            (MendixTransportPackageOperator, "package_id"),
+            (MendixToObjectStorageOperator, "package_id"),
+            (MendixPackageSensor, "package_id"),
+            (MendixEnvironmentSensor, "package_id"),
+            (MendixRestoreBackupOperator, "snapshot_id"),
+        ],
+        ids=name_of,
+    )
+    @pytest.mark.parametrize("rendered", ["not-a-uuid", "main-2.5.4.63.mda", f"{PACKAGE_ID}\n", PACKAGE_ID[:8]])
+    def test_an_id_is_a_uuid(self, kind, name, rendered, platform, context):
+        operator = make(kind, **{name: "{{ value }}"})
+        operator.render_template_fields({**context, "value": rendered})
+        assert f"{name} {rendered!r} is not a UUID. Use" in str(execute(operator, context))
+        assert not platform.journal
+
     @pytest.mark.parametrize(("kind", "name"), OPTIONAL, ids=name_of)
     def test_a_subclass_that_sets_it_itself_is_checked_too(self, kind, name, platform, context):
         class Mine(kind):
