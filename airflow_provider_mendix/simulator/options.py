@@ -14,6 +14,8 @@ TeamServerResponse = Literal[
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What Mendix's documentation leaves open. The defaults are what evidence favours.
 
+    :param wrong_key_status: status of ``INVALID_CREDENTIALS``, the response to a wrong user name or API key. A
+        personal access token in place of the key is 400, which was seen.
     :param unknown_app_on_list: code for a well-formed id of no app, when packages are listed.
     :param unknown_app_on_start: the same, when a build is started.
     :param list_apps_without_rights: whether the list of apps includes those on which the user has no API Rights.
@@ -58,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
     """
 
+    wrong_key_status: Literal[401, 400] = 401
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
     unknown_app_on_start: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "APP_NOT_FOUND"
     list_apps_without_rights: bool = False
