@@ -23,7 +23,6 @@ from airflow_provider_mendix.exceptions import RevisionNotFoundError
 
 MAX_COMMITS = 1000
 """How many commits of a branch are read to find those that came since a known one."""
-_MAIN_LINE = ("main", "trunk", "mainline")
 _EPOCH = pendulum.from_timestamp(0)
 
 
@@ -107,10 +106,11 @@ def is_of_branch(package: Package, branch: str) -> bool:
 
     :param branch: as :func:`airflow_provider_mendix.api.inputs.branch` returns it.
     """
-    label = package.branch_label or ""
-    if branch in _MAIN_LINE:
-        return label.replace(" ", "").lower() in _MAIN_LINE
-    return label.removeprefix("branches/") == branch.removeprefix("branches/")
+    if package.branch is None:
+        return False
+    return package.branch.removeprefix("branches/") in {
+        name.removeprefix("branches/") for name in inputs.spellings(branch)
+    }
 
 
 def pending_packages(
