@@ -10,7 +10,7 @@
     ├── RedirectedError              a redirect, never followed with credentials    (final)
     ├── MendixResponseError          Mendix refused
     │   ├── InvalidRequestError          400 INVALID_APPID, INVALID_PARAMETERS, …   (final)
-    │   ├── UnauthorizedError            401                                        (final)
+    │   ├── UnauthorizedError            401, 400 INVALID_CREDENTIALS               (final)
     │   ├── ForbiddenError               403                                        (final)
     │   ├── RetiredApiError              the endpoint is retired, however it refuses    (final)
     │   ├── NotFoundError                404 NOT_FOUND                              (final)
@@ -209,7 +209,7 @@ class InvalidRequestError(MendixResponseError):
 
 
 class UnauthorizedError(MendixResponseError):
-    """Mendix does not accept the credentials (401)."""
+    """Mendix does not accept the credentials (401, or ``INVALID_CREDENTIALS``)."""
 
     final = True
     advice = API_RIGHTS

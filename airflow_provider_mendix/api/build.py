@@ -27,6 +27,12 @@ BUILD_API = Api(
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/",
 )
 
+TRANSPORT_RIGHTS = "Transport Rights"
+"""The permission with which a user may start builds and change environments."""
+
+_SVN_MAIN_LINE = ("Main line", "MainLine")
+"""How the names of packages show ``trunk``: in version 1 of the API, and in samples of version 4."""
+
 
 class PackageStatus(enum.StrEnum):
     """The documented states of a package. Any other state means "not finished"."""
@@ -100,11 +106,14 @@ class Package(PackageStub, frozen=True, rename="pascal"):
         msgspec.structs.force_setattr(self, "size", _number(self.size))
 
     @property
-    def branch_label(self) -> str | None:
-        """The branch that it was built from, as its name shows it; ``Main line`` for an SVN trunk."""
+    def branch(self) -> str | None:
+        """The branch that it was built from, by its name and without ``branches/``."""
         ending = f"-{self.version}.mda"
         name = self.name or ""
-        return name.removesuffix(ending) if self.version and name.endswith(ending) else None
+        if not self.version or not name.endswith(ending):
+            return None
+        shown = name.removesuffix(ending)
+        return "trunk" if shown in _SVN_MAIN_LINE else shown
 
     def summary(self) -> dict[str, Any]:
         """Return JSON values for XCom, without the link."""
@@ -226,7 +235,12 @@ DOWNLOAD_PACKAGE = Endpoint[bytes](
     BUILD_API, "GET", "/apps/{app_id}/packages/{package_id}/download", returns=bytes, repeatable=True
 )
 START_BUILD = Endpoint[StartedBuild](
-    BUILD_API, "POST", "/apps/{app_id}/packages", returns=StartedBuild, repeatable=False
+    BUILD_API,
+    "POST",
+    "/apps/{app_id}/packages",
+    returns=StartedBuild,
+    repeatable=False,
+    permission=TRANSPORT_RIGHTS,
 )
 
 

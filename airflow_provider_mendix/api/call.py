@@ -49,6 +49,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
 
     :param returns: the type of a successful response; ``None`` where the body does not matter.
     :param repeatable: whether sending a request twice has the same effect as sending it once.
+    :param permission: the permission that it may need beside API Rights.
     """
 
     api: Api
@@ -56,6 +57,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     path: str
     returns: Any
     repeatable: bool
+    permission: str = ""
 
     def call(
         self,
@@ -119,6 +121,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
                 response.without(self.secrets),
                 repeatable=self.endpoint.repeatable,
                 advice=dict(api.advice),
+                permission=self.endpoint.permission,
                 retired=api.retired,
             )
         returns = self.endpoint.returns

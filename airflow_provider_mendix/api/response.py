@@ -56,6 +56,7 @@ _BY_CODE: dict[str, type[MendixResponseError]] = {
     "INVALID_APPID": InvalidRequestError,
     "INVALID_PARAMETERS": InvalidRequestError,
     "INVALID_VERSION": InvalidRequestError,
+    "INVALID_CREDENTIALS": UnauthorizedError,
     "APP_NOT_FOUND": AppNotFoundError,
     "BRANCH_NOT_FOUND": BranchNotFoundError,
     "PACKAGE_NOT_FOUND": PackageNotFoundError,
@@ -172,7 +173,13 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
 
 
 def error_of(
-    request: str, response: Response, *, repeatable: bool, advice: Mapping[int | str, str], retired: str = ""
+    request: str,
+    response: Response,
+    *,
+    repeatable: bool,
+    advice: Mapping[int | str, str],
+    permission: str = "",
+    retired: str = "",
 ) -> MendixError:
     """Return the error that a response stands for.
 
@@ -180,6 +187,7 @@ def error_of(
     :param response: no success; its body must not hold secrets.
     :param repeatable: whether sending the request twice has the same effect as sending it once.
     :param advice: what to do about a code or a status, where the error's own advice does not fit.
+    :param permission: the permission that the call may need beside API Rights.
     :param retired: what to do instead of using the API, if Mendix has retired it.
     """
     if 300 <= response.status < 400 and not retired:
@@ -200,8 +208,11 @@ def error_of(
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
     refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
-    advised = {response.status: kind.advice, **advice}
-    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
+    status = 401 if kind is UnauthorizedError else response.status
+    advised = {status: kind.advice, **advice}
+    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[status])
+    if permission and kind is ForbiddenError:
+        hint += f" This call may also need the permission '{permission}', which is granted there too."
     return kind(
         f"{message} {hint}".rstrip(),
         status=response.status,

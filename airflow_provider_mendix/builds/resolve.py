@@ -19,8 +19,6 @@ from airflow_provider_mendix.waits.package import BuildCapacityWait
 Bump = Literal["patch", "minor", "major"]
 IfExists = Literal["rebuild", "reuse", "skip", "fail"]
 
-_SVN_MAIN_LINE = "Main line"
-
 log = logging.getLogger(__name__)
 
 
@@ -96,7 +94,7 @@ def packages_of(packages: list[Package], revision: str, branch: str | None) -> l
         for package in packages
         if package.status != PackageStatus.FAILED
         and is_shown_as(revision, split_version(package.version)[1])
-        and (branch is None or not revision.isdigit() or package.branch_label == _shown_branch(branch))
+        and (branch is None or not revision.isdigit() or package.branch == branch.removeprefix("branches/"))
     ]
     return sorted(found, key=_created_at, reverse=True)
 
@@ -153,10 +151,6 @@ def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> 
 def _hash_advice(revision: str) -> str:
     is_short = not revision.isdigit() and len(revision) < GIT_HASH
     return "Give the full hash: with a short one, Mendix may time out on a large repository." if is_short else ""
-
-
-def _shown_branch(branch: str) -> str:
-    return _SVN_MAIN_LINE if branch == "trunk" else branch.removeprefix("branches/")
 
 
 def _created_at(package: Package) -> float:

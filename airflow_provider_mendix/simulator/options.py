@@ -14,6 +14,8 @@ TeamServerResponse = Literal[
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What Mendix's documentation leaves open. The defaults are what evidence favours.
 
+    :param wrong_key_status: status of ``INVALID_CREDENTIALS``, the response to a wrong user name or API key. A
+        personal access token in place of the key is 400, which was seen.
     :param unknown_app_on_list: code for a well-formed id of no app, when packages are listed.
     :param unknown_app_on_start: the same, when a build is started.
     :param list_apps_without_rights: whether the list of apps includes those on which the user has no API Rights.
@@ -51,12 +53,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         database leaves it changed.
     :param every_version_needs_sync: whether a start of another version than the database's fails with
         ``INVALID_DB_STRUCTURE`` without ``AutoSyncDb``; with real models it depends on the models.
+    :param archive_links: whether each look at a finished archive renews the link to it, or it expires once.
     :param archive_ttl: seconds until a link to the archive of a snapshot expires.
     :param snapshot_lifetime: seconds until a snapshot expires and is removed; 90 days are the documentation's
         sample.
     :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
     """
 
+    wrong_key_status: Literal[401, 400] = 401
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
     unknown_app_on_start: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "APP_NOT_FOUND"
     list_apps_without_rights: bool = False
@@ -86,6 +90,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     start_job_lifetime: float | None = None
     failed_start_migrates: bool = True
     every_version_needs_sync: bool = False
+    archive_links: Literal["renewed", "once"] = "renewed"
     archive_ttl: int = 8 * 3600
     snapshot_lifetime: float = 90 * 24 * 3600.0
     tagged_versions: bool = True
