@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -60,7 +60,7 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
         super().__init__(**kwargs)
         self.app_id: Any = app_id
         self.branch: Any = branch
-        self.skip_if_built = boolean("skip_if_built", skip_if_built)
+        self.skip_if_built: bool = checked("skip_if_built", skip_if_built)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
