@@ -17,7 +17,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode, read_date
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode, decode_date
 from airflow_provider_mendix.exceptions import PackageNotReadyError
 
 BUILD_API = Api(
@@ -156,15 +156,16 @@ def _date(value: object) -> pendulum.DateTime | None:
 
     No call fails for a date that only describes what it is about.
     """
-    if value is None or isinstance(value, pendulum.DateTime):
-        return value
-    if not isinstance(value, str) or not re.match(r"\s*\d{4}-", value):
+    text = value.strip() if isinstance(value, str) else ""
+    if re.match(r"\d{4}-", text):
+        value = text
+    elif not isinstance(value, pendulum.DateTime):
         number = _number(value) or 0
         if number < _FIRST_SECOND:
             return None
         value = number * 1000 if number < _FIRST_MILLISECOND else number
     with contextlib.suppress(ValueError):
-        return read_date(value.strip() if isinstance(value, str) else value)
+        return cast(pendulum.DateTime, decode_date(pendulum.DateTime, value))
     return None
 
 

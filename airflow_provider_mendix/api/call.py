@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -93,6 +93,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         """Path and query as they are sent."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
+    @property
+    def identity(self) -> Hashable:
+        """A key that calls have in common if one response serves them all."""
+        return self.endpoint.api.host.value, self.endpoint.method, self.target, self.endpoint.returns
+
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
@@ -176,20 +181,15 @@ def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
     read = getattr(kind, "from_json", None)
     if read is not None:
         return read(body)
-    return msgspec.json.decode(body, type=kind, dec_hook=_decode_date)
+    return msgspec.json.decode(body, type=kind, dec_hook=decode_date)
 
 
-def _decode_date(kind: type, value: Any) -> Any:
+def decode_date(kind: type, value: Any) -> Any:
+    """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text."""
     if kind is not pendulum.DateTime:
         raise NotImplementedError(kind)
-    return read_date(value)
-
-
-def read_date(value: Any) -> pendulum.DateTime:
-    """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text.
-
-    :raises ValueError: if it is no date.
-    """
+    if isinstance(value, pendulum.DateTime):
+        return value
     try:
         if isinstance(value, str):
             found = pendulum.parse(value, exact=False, tz="UTC")

@@ -13,7 +13,7 @@ from airflow_provider_mendix.exceptions import (
     UnauthorizedError,
 )
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class MendixChangingOperator(MendixEnvironmentOperator):
 
     def __init__(self, *, allow_production: bool = False, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
-        self.allow_production = boolean("allow_production", allow_production)
+        self.allow_production: bool = checked("allow_production", allow_production)
 
     def check_allowed(self, hook: MendixHook) -> Environment:
         """Return the environment as it is now, if the task may change it.

@@ -20,7 +20,7 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -151,7 +151,9 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (package_id is None) == (from_environment is None):
-            raise ValueError("Give either package_id, or from_environment to promote the package that is there.")
+            raise InvalidArgumentError(
+                "Give either package_id, or from_environment to promote the package that is there."
+            )
         self.package_id: Any = package_id
         self.from_environment: Any = from_environment
 
@@ -275,7 +277,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def __init__(self, *, auto_sync_db: bool = True, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
-        self.auto_sync_db = boolean("auto_sync_db", auto_sync_db)
+        self.auto_sync_db: bool = checked("auto_sync_db", auto_sync_db)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the app unless it runs, and wait if asked to."""

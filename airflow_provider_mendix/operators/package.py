@@ -20,7 +20,12 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
 from airflow_provider_mendix.operators._prune import MendixPrunePackagesOperator
-from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
+from airflow_provider_mendix.operators.arguments import (
+    InvalidArgumentError,
+    RenderedArguments,
+    as_written,
+    checked,
+)
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
@@ -137,22 +142,20 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (version is None) == (bump is None):
-            raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
+            raise InvalidArgumentError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
         self.app_id: Any = app_id
         self.revision: Any = revision
         self.version: Any = version
-        self.bump: Bump | None = choice("bump", bump, (None, "patch", "minor", "major"))
+        self.bump: Bump | None = checked("bump", bump)
         self.branch: Any = branch
-        self.check_revision = boolean("check_revision", check_revision)
+        self.check_revision: bool = checked("check_revision", check_revision)
         self.description: Any = description
-        self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
-        self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
+        self.on_clear: OnClear = checked("on_clear", on_clear)
+        self.retry_failed_build: bool = checked("retry_failed_build", retry_failed_build)
         if retry_failed_build:
             self.retried_errors = (PackageFailedError, BuildFailedError)
-        self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
-        self.max_parallel_builds = (
-            None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
-        )
+        self.if_exists: IfExists = checked("if_exists", if_exists)
+        self.max_parallel_builds: int | None = checked("max_parallel_builds", max_parallel_builds)
         self.archive: Any = archive
         self.archive_conn_id: Any = archive_conn_id
         self._as_written = as_written(app_id=app_id, revision=revision, version=version, bump=bump, branch=branch)
@@ -317,8 +320,8 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
         super().__init__(**kwargs)
         self.app_id: Any = app_id
         self.package_id: Any = package_id
-        self.missing_ok = boolean("missing_ok", missing_ok)
-        self.in_use = choice("in_use", in_use, ("fail", "skip"))
+        self.missing_ok: bool = checked("missing_ok", missing_ok)
+        self.in_use: str = checked("in_use", in_use)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -65,7 +65,7 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
         super().__init__(**kwargs)
         self.app_id: Any = app_id
         self.branch: Any = branch
-        self.skip_if_built = boolean("skip_if_built", skip_if_built)
+        self.skip_if_built: bool = checked("skip_if_built", skip_if_built)
         self.archive: Any = archive
         self.archive_conn_id: Any = archive_conn_id
         self.mendix_conn_id: Any = mendix_conn_id

@@ -13,7 +13,7 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import InvalidInputError, MendixError, PackageFailedError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
@@ -90,7 +90,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         self.source: Any = source
         self.source_conn_id: Any = source_conn_id
         self.name: Any = name
-        self.require_manifest = boolean("require_manifest", require_manifest)
+        self.require_manifest: bool = checked("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
         """Check the object, upload it unless that was done before, and wait if asked to."""

@@ -99,8 +99,7 @@ FIELDS = [
     (DownloadUrl, "build/package_with_url.json", ("Url",)),
     (StartedBuild, "build/started_build.json", ()),
 ]
-UNDOCUMENTED = {build.Package: {"ExpiryDate"}}
-"""Only the package of an environment has it in the documentation."""
+UNDOCUMENTED: dict[type, set[str]] = {Package: {"ExpiryDate"}}
 REFUSALS = [
     (LIST, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
     (GET, 400, "invalid_parameters_package", InvalidRequestError, InvalidRequestError.advice),
