@@ -43,7 +43,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     the same. So a byte that was not checked makes no package. All of it takes constant memory.
 
     With ``wait_for_completion=True`` (the default) the task waits until Mendix's job is ``Completed``. The task
-    returns the ``PackageId``, and pushes ``{"package_id", "job_id", "sha256", "size", "source"}`` to XCom under
+    returns the ``PackageId``, and pushes ``{"package_id", "job_id", "sha256", "size", "version", "revision", "source"}`` to XCom under
     ``mendix_upload``.
 
     An upload is sent once. Each further try of the task in the same DAG run first searches for a package of the
