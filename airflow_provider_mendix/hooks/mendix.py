@@ -15,7 +15,6 @@ from airflow_provider_mendix.api import (
     deploy,
     deploy_v2,
     inputs,
-    pending,
     team_server,
 )
 from airflow_provider_mendix.api.call import Call, Conversation, drive
@@ -326,6 +325,8 @@ class MendixHook(BackupMethods, BaseHook):
             one is returned, with a warning.
         :raises BranchNotFoundError: if there is no such branch.
         """
+        from airflow_provider_mendix.api import pending
+
         known = None if since is None else inputs.revision(since, "since")
         found = self.run(pending.pending_revisions(app_id, branch, known, has_token=self.has_token))
         if not found.is_complete:
@@ -347,6 +348,8 @@ class MendixHook(BackupMethods, BaseHook):
             which they were started, so the newest one does not tell.
         :param include_failed: also those that ended as ``Failed``.
         """
+        from airflow_provider_mendix.api import pending
+
         return pending.pending_packages(
             self.list_packages(app_id), branch, done=done, include_failed=include_failed
         )

@@ -152,6 +152,7 @@ class TestRevisions:
     def test_one_event_has_all_revisions_that_came_since_oldest_first(self, watching, push):
         async def test():
             async with watching(REVISIONS) as watch:
+                await watch.polls()
                 known = push()
                 await watch.next()
                 pushed = [push(f"Change {number}") for number in range(3)]
