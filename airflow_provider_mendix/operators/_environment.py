@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_mendix.exceptions import MendixError, MendixResponseError, ProductionRefusedError
+from airflow_provider_mendix.exceptions import (
+    MendixError,
+    MendixResponseError,
+    ProductionRefusedError,
+    UnauthorizedError,
+)
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 
 if TYPE_CHECKING:
@@ -97,7 +102,7 @@ class MendixEnvironmentOperator(EnvironmentTask, MendixWaitingOperator):
             yield
         except MendixResponseError as error:
             # A refused key cannot read the state either.
-            if error.transient or error.status == 401:
+            if error.transient or isinstance(error, UnauthorizedError):
                 raise
             raise error.with_hint(self.explain(hook, error)) from error
 
@@ -126,4 +131,4 @@ class MendixChangingOperator(MendixEnvironmentOperator):
 
     def __init__(self, *, allow_production: bool = False, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
-        self.allow_production = boolean("allow_production", allow_production)
+        self.allow_production: bool = checked("allow_production", allow_production)

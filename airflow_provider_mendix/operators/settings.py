@@ -33,7 +33,7 @@ from airflow_provider_mendix.operators._settings import (
     merge,
     needs_restart,
 )
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError, RenderedArguments, checked
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
         self.custom_settings: Any = custom_settings
         self.scheduled_events: Any = scheduled_events
         # `dry_run` itself is a method of every operator.
-        self.is_dry_run = boolean("dry_run", dry_run)
-        self.allow_production = boolean("allow_production", allow_production)
+        self.is_dry_run: bool = checked("dry_run", dry_run)
+        self.allow_production: bool = checked("allow_production", allow_production)
         self.mendix_conn_id: Any = mendix_conn_id
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
         if constants is None and custom_settings is None and scheduled_events is None:
-            raise ValueError("Give constants, custom_settings or scheduled_events.")
+            raise InvalidArgumentError("Give constants, custom_settings or scheduled_events.")
         self._written_empty = frozenset(_check_as_written(constants, custom_settings, scheduled_events))
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -211,14 +211,14 @@ def _names(changes: list[Change]) -> str:
 def _check_as_written(*arguments: Any) -> Iterable[tuple[str, str]]:
     """Yield the names whose value is written as empty or ``none`` in the DAG, where it is no lost value.
 
-    :raises ValueError: if a template reads a variable or connection: Airflow would keep the value as rendered.
+    :raises InvalidArgumentError: if a template reads a variable or connection: Airflow would keep the value as rendered.
     """
     for kind, values in zip(KINDS, arguments, strict=True):
         for name, value in (values if isinstance(values, Mapping) else {"all": values}).items():
             if not isinstance(value, str):
                 continue
             if _SECRET_TEMPLATE.search(value):
-                raise ValueError(
+                raise InvalidArgumentError(
                     f"{kind}: the template of {name} reads a variable or connection, and Airflow stores what it"
                     " renders. Give {'variable': key} or {'connection': conn_id} instead."
                 )
