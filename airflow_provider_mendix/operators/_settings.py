@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from airflow_provider_mendix.api.deploy import Settings
 from airflow_provider_mendix.exceptions import InvalidInputError
+from airflow_provider_mendix.operators.arguments import NO_VALUE
 
 Kind: TypeAlias = Literal["constants", "custom_settings", "scheduled_events"]
 
-KINDS: tuple[Kind, ...] = ("constants", "custom_settings", "scheduled_events")
-NO_VALUE = ("", "none", "null", "undefined", "nan")
 _SECRET_NAME = re.compile("key|secret|pass|pwd|token|credential|signature|private|certificate", re.IGNORECASE)
 _FORMS = "Give text, a number or a bool, {'variable': key}, or {'connection': conn_id, 'field': 'password'}."
 _MIN_MASKED = 5
@@ -43,16 +42,20 @@ class Change(NamedTuple):
     value: Value
     entry: Mapping[str, Any] | None
 
+    @property
+    def setting(self) -> str:
+        """Kind and name, for messages."""
+        return f"{label(self.kind)} {self.name}"
+
     def __str__(self) -> str:
         """Return the difference for the log, without values that are secrets or may be."""
         from airflow.providers.common.compat.sdk import redact
 
-        what = f"{label(self.kind)} {self.name}"
         if self.value.is_secret or _SECRET_NAME.search(self.name):
-            return f"{what}: value not shown"
+            return f"{self.setting}: value not shown"
         before = "not in Mendix" if self.entry is None else repr(self.entry.get("Value"))
         # Airflow knows more secrets by now than this module.
-        return f"{what}: {redact(f'{before} -> {self.value.text!r}', self.name)}"
+        return f"{self.setting}: {redact(f'{before} -> {self.value.text!r}', self.name)}"
 
 
 def label(kind: Kind) -> str:
@@ -92,7 +95,7 @@ def difference(settings: Settings, wanted: Wanted) -> list[Change]:
 
 def merge(settings: Settings, changes: Iterable[Change]) -> Settings:
     """Return settings with changes made, and everything else as it was."""
-    entries = {kind: list(getattr(settings, kind)) for kind in KINDS}
+    entries = {kind: list(getattr(settings, kind)) for kind in Settings.__struct_fields__}
     for change in changes:
         value = {"Name": change.name, "Value": change.value.text}
         if change.entry is None:

@@ -20,22 +20,10 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import EnvironmentTask
-from airflow_provider_mendix.operators._settings import (
-    KINDS,
-    NO_VALUE,
-    Change,
-    Kind,
-    Value,
-    Wanted,
-    difference,
-    find,
-    label,
-    merge,
-    needs_restart,
-)
-from airflow_provider_mendix.operators.arguments import InvalidArgumentError, RenderedArguments, checked
+from airflow_provider_mendix.operators.arguments import NO_VALUE, InvalidArgumentError, RenderedArguments, checked
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE, DEFAULT_POLL_INTERVAL
 
+# Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Unpack
@@ -43,10 +31,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_mendix.api.deploy import Settings
+    from airflow_provider_mendix.operators._settings import Change, Kind, Value, Wanted
     from airflow_provider_mendix.operators.signatures import OperatorArguments, SettingValues, Text
 
 __all__ = ["MendixUpdateSettingsOperator"]
 
+KINDS: tuple[Kind, ...] = ("constants", "custom_settings", "scheduled_events")
 _SECRET_TEMPLATE = re.compile(r"\{[{%][^}]*\b(var|conn)\s*[.\[]")
 
 
@@ -143,6 +133,8 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
 
         :param changed: what the attempts so far have changed: a response may have been lost.
         """
+        from airflow_provider_mendix.operators._settings import difference, merge, needs_restart
+
         if self.is_dry_run:
             environment = hook.find_environment(self.app_id, self.environment)
         else:
@@ -188,6 +180,8 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
 
     def _wanted(self, kind: Kind) -> dict[str, Value]:
         """Return the values of one argument, looked up where they are."""
+        from airflow_provider_mendix.operators._settings import find, label
+
         given = getattr(self, kind)
         if isinstance(given, str):
             try:
@@ -205,13 +199,13 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
 
 
 def _names(changes: list[Change]) -> str:
-    return ", ".join(f"{label(change.kind)} {change.name}" for change in changes)
+    return ", ".join(change.setting for change in changes)
 
 
 def _check_as_written(*arguments: Any) -> Iterable[tuple[str, str]]:
-    """Yield the names whose value is written as empty or ``none`` in the DAG, where it is no lost value.
+    """Yield the settings whose value is written as empty or ``none`` in the DAG, so that it is not a lost one.
 
-    :raises InvalidArgumentError: if a template reads a variable or connection: Airflow would keep the value as rendered.
+    :raises InvalidArgumentError: if a template reads a variable or a connection: Airflow stores what it renders.
     """
     for kind, values in zip(KINDS, arguments, strict=True):
         for name, value in (values if isinstance(values, Mapping) else {"all": values}).items():
