@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
 STORES ?= local s3 azure
+SCHEDULES ?= 5000
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 # How the tests of each store are run: Azure's libraries are in a place of their own.
@@ -56,8 +57,8 @@ matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one; 
 crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (ARGS="-k triggerer": one case)
 	@$(BIN)/python -m pytest tests/crashes $(ARGS)
 
-chaos: $(READY)  ## Run thousands of random fault schedules
-	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
+chaos: $(READY)  ## Run random fault schedules (SCHEDULES=5000)
+	@CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos
 
 bench: $(READY)  ## Measure what waiting and parsing cost, beside other providers (10 minutes)
 	@test -x .bench/venv/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .bench/venv
