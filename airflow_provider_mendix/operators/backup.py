@@ -14,7 +14,6 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
 from airflow_provider_mendix.operators.arguments import as_written, checked
-from airflow_provider_mendix.operators.outlets import describe_in_outlets
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -160,6 +159,8 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``restore_id``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+
         facts = {"app_id": self.app_id, "environment": self.environment, "snapshot_id": self.snapshot_id}
         facts["restore_id"] = result["restore_id"]
         describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)

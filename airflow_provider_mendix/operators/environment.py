@@ -24,7 +24,6 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
 from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
-from airflow_provider_mendix.operators.outlets import describe_in_outlets, package_facts
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -178,6 +177,8 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets, package_facts
+
         facts = {**package_facts(result), "app_id": self.app_id, "environment": self.environment}
         describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["package_id"])

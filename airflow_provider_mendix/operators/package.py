@@ -27,7 +27,6 @@ from airflow_provider_mendix.operators.arguments import (
     checked,
 )
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
-from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
@@ -256,6 +255,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         return str(result["package_id"])
 
     def _describe(self, context: Context) -> None:
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
+
         if self.outlets:
             facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY)}
             describe_in_outlets(self, context, ("packages", self.app_id, facts.get("branch") or "main"), facts)

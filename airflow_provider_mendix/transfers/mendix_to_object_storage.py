@@ -14,7 +14,6 @@ from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsEr
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
-from airflow_provider_mendix.operators.outlets import describe_in_outlets
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -118,6 +117,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.archive.manifest import TaskRun
         from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
 
         self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))

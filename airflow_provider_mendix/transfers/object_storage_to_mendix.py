@@ -15,7 +15,6 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
-from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
+
         if self.outlets:
             uploaded = own_xcom(context, UPLOAD_KEY)
             facts = {name: uploaded.get(name) for name in ("version", "revision", "sha256")}
