@@ -72,7 +72,7 @@ class Scenario:
         """Store the connection in Airflow's database."""
         self.airflow.api.add_connection(self.conn_id, **values)
 
-    def start(self, **conf: str) -> None:
+    def start(self, **conf: Any) -> None:
         """Start the run."""
         self._began = time.monotonic()
         self.airflow.api.trigger(self.dag_id, self.name, conf)
