@@ -58,7 +58,10 @@ class TestAllModesAlike:
         caplog.set_level("INFO")
         platform.cloud.options = Options(package_lifetime=15 * 24 * 3600.0)
         assert run_sensor(mode, package_id=build())["expiry_date"] == "2023-11-29T22:13:20+00:00"
-        assert "unless it is deployed, Mendix deletes it on 2023-11-29 22:13:20 UTC" in caplog.text + capsys.readouterr().out
+        assert (
+            "unless it is deployed, Mendix deletes it on 2023-11-29 22:13:20 UTC"
+            in caplog.text + capsys.readouterr().out
+        )
 
     def test_an_id_in_upper_case_is_the_same(self, mode, run_sensor, build):
         package_id = build()
