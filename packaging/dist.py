@@ -24,8 +24,8 @@ DIST = ROOT / "dist"
 UV = Path(sys.executable).with_name("uv")
 SBOM_TOOL = "cyclonedx-bom==7.*"
 PACKAGE = "airflow_provider_mendix"
-# What the sdist has beside the files that pyproject.toml names.
 RELATIVE_LINK = r"\]\((?!\w+://)[^)]+\)"
+# What the sdist has beside the files that pyproject.toml names.
 ALWAYS_IN_SDIST = {"pyproject.toml", "PKG-INFO", ".gitignore"}
 
 
