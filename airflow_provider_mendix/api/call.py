@@ -113,8 +113,9 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             # The message does not quote the body, which may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
             raise MalformedResponseError(
-                f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
-                f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),
+                "Mendix reported success, but the body of the response is not what it documents:"
+                f" {error}. {self.unconfirmed_hint}".rstrip(),
+                request=f"{self}: HTTP {response.status}, {len(response.body)} bytes, {kind}",
                 status=response.status,
                 outcome_unknown=not self.endpoint.repeatable,
             ) from None

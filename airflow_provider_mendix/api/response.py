@@ -137,25 +137,24 @@ def error_of(
     """
     if 300 <= response.status < 400:
         return RedirectedError(
-            f"{request}: HTTP {response.status} is a redirect, which is not followed because the"
-            f" credentials would go along. {RedirectedError.advice}",
+            "Mendix's host answered with a redirect, which is not followed because the credentials would go along."
+            f" {RedirectedError.advice}",
+            request=f"{request}: HTTP {response.status}",
             status=response.status,
         )
     body = _read_body(response)
     code = _normalised(body.error_code)
     kind = _classify(response.status, code)
     said = " ".join((body.error_message or "").split())[:_MAX_QUOTE]
-    message = f"{request}: HTTP {response.status}"
-    message += f" {code}" if code else ""
-    message += f": {said}" if said else ""
-    message = message if message.endswith(".") else f"{message}."
+    message = ": ".join(part for part in (kind.summary, (said or code or "").rstrip(".")) if part)
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
     refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
     advised = {response.status: kind.advice, **advice}
     hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
     return kind(
-        f"{message} {hint}".rstrip(),
+        f"{message}. {hint}".rstrip(),
+        request=f"{request}: HTTP {response.status} {code or ''}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

@@ -51,7 +51,7 @@ def refused(operator, context):
     """Run a task that must fail for good, and give why."""
     with pytest.raises(AirflowFailException) as caught:
         run_task(operator, context)
-    return caught.value.__cause__
+    return caught.value.__context__
 
 
 class TestNewestRevision:

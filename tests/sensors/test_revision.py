@@ -222,7 +222,7 @@ class TestPersonalAccessToken:
 def test_a_git_app_without_token_fails_the_task(mode, run_sensor):
     with pytest.raises(AirflowFailException) as failed:
         run_sensor(mode)
-    assert isinstance(failed.value.__cause__, AppNotFoundError)
+    assert isinstance(failed.value.__context__, AppNotFoundError)
 
 
 @pytest.mark.usefixtures("token")
