@@ -24,7 +24,7 @@ PIPE = "curl \\| aws s3 cp -"
 TITLES = {
     "fast": "**ours, fast path**",
     "plain": "ours, plain path",
-    "fast, deep": 'ours, fast path, `verify="deep"`',
+    "fast, structure": 'ours, fast path, `verify="structure"`',
     "stock": 'requests → `ObjectStoragePath.open("wb")`',
     "http_to_s3": "`HttpToS3Operator`",
     PIPE: "`curl \\| aws s3 cp -`",
@@ -53,9 +53,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,1024", help="MiB of each package")
     parser.add_argument("--servers", default="rclone,sink")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--ways", default=",".join(["fast", "plain", "deep", "stock", "http_to_s3", "aws"]))
+    parser.add_argument("--ways", default=",".join(["fast", "structure", "plain", "stock", "http_to_s3", "aws"]))
     options = parser.parse_args()
-    names = {"deep": "fast, deep", "aws": PIPE}
+    names = {"structure": "fast, structure", "aws": PIPE}
     chosen = [names.get(way, way) for way in options.ways.split(",")]
     if PIPE in chosen:
         install_aws()

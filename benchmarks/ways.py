@@ -85,7 +85,7 @@ def http_to_s3(about: dict[str, Any]) -> None:
 WAYS: dict[str, tuple[str, Callable[[dict[str, Any]], None]]] = {
     "fast": ("ours", ours()),
     "plain": ("ours", ours(fast_path=False)),
-    "fast, deep": ("ours", ours(verify="deep")),
+    "fast, structure": ("ours", ours(verify="structure")),
     "stock": ("stock", stock),
     "http_to_s3": ("http_to_s3", http_to_s3),
 }

@@ -225,6 +225,7 @@ def run(trial: Trial, wheel: Path) -> bool:
 def floors() -> dict[str, str]:
     """Return the floors of our dependencies, without Airflow's own, which must be the first of the matrix."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = [one.partition(";")[0] for one in declared]
     if unreadable := [one for one in declared if not re.fullmatch(r"[\w.-]+>=[\d.]+", one)]:
         sys.exit(f"The matrix cannot read {unreadable}: it expects name>=version.")
     ours = dict(requirement.split(">=") for requirement in declared)

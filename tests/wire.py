@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.wire.serve(self)
 
-    do_POST = do_DELETE = do_CONNECT = do_GET
+    do_POST = do_PUT = do_DELETE = do_CONNECT = do_GET
 
     def start(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)

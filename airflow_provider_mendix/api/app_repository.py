@@ -19,6 +19,11 @@ from airflow_provider_mendix.exceptions import MalformedResponseError
 
 T = TypeVar("T")
 
+CREDENTIAL_TO_ADD = (
+    "a personal access token with the scope mx:modelrepository:repo:read, from"
+    " https://user-settings.mendix.com/link/developersettings"
+)
+"""Which token the API requires, and where to get it."""
 APP_REPOSITORY_API = Api(
     name="App Repository API",
     host=Host.REPOSITORY,
@@ -155,7 +160,7 @@ def next_cursor(page: Page[Any], cursor: str | None) -> str | None:
     :raises MalformedResponseError: if it is the same cursor again, which would never end.
     """
     if cursor is not None and page.cursors.next == cursor:
-        raise MalformedResponseError("The App Repository API returned the cursor of the page that it just sent.")
+        raise MalformedResponseError("Mendix returned the cursor of the page that it just sent.")
     return page.cursors.next
 
 

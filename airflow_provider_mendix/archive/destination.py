@@ -9,11 +9,14 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.archive.provenance import branch_of, revision_of, version_of
-from airflow_provider_mendix.archive.stores.selection import connection_id_of
+from airflow_provider_mendix.archive.provenance import revision_of, version_of
+from airflow_provider_mendix.archive.stores.selection import (
+    LOCAL_SCHEMES,
+    OBJECT_STORE_SCHEMES,
+    connection_id_of,
+)
 from airflow_provider_mendix.exceptions import InvalidInputError
 
-_OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl")
 FIELDS = ("app_id", "package_id", "version", "revision", "branch", "name")
 
 
@@ -57,7 +60,7 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
     :raises InvalidInputError: if a file system could read another path in the URL than is written there.
     """
     scheme, _, rest = url.rpartition("://")
-    is_local = scheme in ("", "file", "local")
+    is_local = scheme in LOCAL_SCHEMES
     # The bucket; what stands before an @ is the id of a connection.
     first, *parts = rest.partition("/")[0].rpartition("@")[2], *rest.partition("/")[2].split("/")
     if is_local and not rest.startswith("/"):
@@ -78,7 +81,7 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
         read = path.path.strip("/")
     except (ImportError, ValueError) as error:
         raise InvalidInputError(f"destination {url!r} cannot be used: {error}.") from None
-    names_host = not is_local and scheme not in _OBJECT_STORES
+    names_host = not is_local and scheme not in OBJECT_STORE_SCHEMES
     if read not in ("/".join([first, *parts]).strip("/"), "/".join(parts) if names_host else None):
         raise InvalidInputError(
             f"destination {url!r} cannot be used: its file system reads {read!r} in it. Use a URL such as"
@@ -97,7 +100,7 @@ def fill(destination: str, app_id: str, package: Package) -> str:
         "package_id": package.package_id,
         "version": version_of(package),
         "revision": revision_of(package),
-        "branch": branch_of(package),
+        "branch": package.branch,
         "name": package.name,
     }
     filled = ""

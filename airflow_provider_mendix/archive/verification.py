@@ -80,7 +80,7 @@ def verify(
     except NoZipError as reason:
         raise _damaged(f"it is no whole zip: {reason}", description) from None
     if walk.deep:
-        walk.compare(directory)
+        walk.found.compare(directory)
     return Verification(
         size_of_host=size_of_host is not None,
         size_of_mendix=isinstance(size_of_mendix, int),

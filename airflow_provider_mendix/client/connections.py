@@ -35,6 +35,15 @@ class FinalResponse(http.client.HTTPResponse):
         raise http.client.HTTPException("Too many interim responses.")
 
 
+class _ExactTarget(http.client.HTTPConnection):
+    """A connection that sends the target of this thread instead of the one that it is given."""
+
+    response_class = FinalResponse
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        super().putrequest(method, _target.get(), *args, **kwargs)
+
+
 def new_session() -> requests.Session:
     """Return a session without cookies, environment, ``.netrc`` and redirects."""
     import requests
@@ -42,17 +51,11 @@ def new_session() -> requests.Session:
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    class Connection(HTTPConnection):
-        response_class = FinalResponse
+    class Connection(_ExactTarget, HTTPConnection):
+        pass
 
-        def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-            super().putrequest(method, _target.get(), *args, **kwargs)
-
-    class SecureConnection(HTTPSConnection):
-        response_class = FinalResponse
-
-        def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-            super().putrequest(method, _target.get(), *args, **kwargs)
+    class SecureConnection(_ExactTarget, HTTPSConnection):
+        pass
 
     class Pool(HTTPConnectionPool):
         ConnectionCls = Connection

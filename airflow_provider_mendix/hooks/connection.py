@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 CONN_TYPE = "mendix"
-EXTRA_NAMES = ("personal_access_token", "repository_url", "timeout", "verify", "proxy")
+EXTRA_NAMES = ("personal_access_token", "repository_url", "webhooks_url", "timeout", "verify", "proxy")
 _HOST = "The host of the connection"
 _LOOKUPS = 3
 _LOOKUP_PAUSE = 5.0
@@ -85,8 +85,9 @@ def account_of(connection: Connection, extra: object) -> Account:
     urls = {}
     if connection.host not in (None, ""):
         urls[Host.DEPLOY] = base_url(connection.host, connection.port)
-    if (repository_url := values.get("repository_url")) is not None:
-        urls[Host.REPOSITORY] = base_url(repository_url, what="The connection's extra repository_url")
+    for name, host in (("repository_url", Host.REPOSITORY), ("webhooks_url", Host.WEBHOOKS)):
+        if (url := values.get(name)) is not None:
+            urls[host] = base_url(url, what=f"The connection's extra {name}")
     token = values.get("personal_access_token")
     return Account(
         username=credential("Mendix user name", connection.login, "login"),

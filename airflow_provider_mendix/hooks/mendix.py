@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mendix.api import (
     app_repository,
-    backups,
     build,
     conversations,
     deploy,
@@ -19,10 +18,10 @@ from airflow_provider_mendix.api import (
     team_server,
 )
 from airflow_provider_mendix.api.call import Call, Conversation, drive
-from airflow_provider_mendix.api.conversations import EnvironmentIds
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import MendixError, PackageNotReadyError
+from airflow_provider_mendix.hooks._backups import BackupMethods
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -32,18 +31,20 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.client.download import Download
     from airflow_provider_mendix.client.ranges import Part
     from airflow_provider_mendix.client.requests_client import MendixClient
+    from airflow_provider_mendix.hooks.webhooks import MendixWebhooks
 
 __all__ = ["MendixHook"]
 
 T = TypeVar("T")
 
 
-class MendixHook(BaseHook):
+class MendixHook(BackupMethods, BaseHook):
     """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
 
     The connection: login is the Mendix user name, password its API key; host and port override the base URL
-    ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``timeout`` (seconds for
-    one whole response, default 60), ``verify`` (``true``, ``false`` or a CA bundle's path), ``proxy`` (URL).
+    ``https://deploy.mendix.com``. Extra: ``personal_access_token``, ``repository_url``, ``webhooks_url``,
+    ``timeout`` (seconds for one whole response, default 60), ``verify`` (``true``, ``false`` or the path of a CA
+    bundle), ``proxy`` (URL).
 
     Methods raise a :class:`~airflow_provider_mendix.exceptions.MendixError`; for a wrong value, it is an
     ``InvalidInputError`` before any request. A call that changes something is sent once; a call that only reads is
@@ -64,7 +65,7 @@ class MendixHook(BaseHook):
         super().__init__()
         self.mendix_conn_id = mendix_conn_id
         self._client: MendixClient | None = None
-        self._environment_ids: dict[tuple[str, str], EnvironmentIds] = {}
+        self._environment_ids = {}
 
     def get_conn(self) -> MendixClient:
         """Return the client that this hook sends with; it opens no connection before the first call."""
@@ -112,6 +113,13 @@ class MendixHook(BaseHook):
     def run(self, conversation: Conversation[T]) -> T:
         """Return the result of a conversation, whose calls are sent with :meth:`send`."""
         return drive(conversation, self.send)
+
+    @property
+    def webhooks(self) -> MendixWebhooks:
+        """The webhooks of apps: ``list``, ``get``, ``create``, ``update`` and ``delete`` them."""
+        from airflow_provider_mendix.hooks.webhooks import MendixWebhooks
+
+        return MendixWebhooks(self.send)
 
     def list_packages(self, app_id: str) -> list[build.Package]:
         """Return all packages of an app, in no particular order."""
@@ -177,11 +185,7 @@ class MendixHook(BaseHook):
 
     @contextmanager
     def open_package(self, app_id: str, package_id: str) -> Iterator[tuple[build.Package, Download]]:
-        """Open the file of a package through a new signed link.
-
-        :raises PackageNotReadyError: if the package is not ``Succeeded``, or Mendix returns no link.
-        :raises DownloadError: if the file host refuses.
-        """
+        """Open the file of a package through a new signed link; it raises what the two calls raise."""
         package, link = self.get_link(app_id, package_id)
         with self.open_link(link) as download:
             yield package, download
@@ -236,14 +240,14 @@ class MendixHook(BaseHook):
         return self.run(conversations.project_id(app_id))
 
     def app_id(self, project_id: str) -> str:
-        """Return the subdomain of a project's app.
-
-        :raises AppNotFoundError: if the user has access to no app of that project.
-        """
+        """Return the subdomain of a project's app, if the user has access to it."""
         return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
-        """Return the branches of an app from the Team Server API, which Mendix has deprecated."""
+        """Return the branches of an app from the Team Server API, which Mendix has retired.
+
+        :raises RetiredApiError: if Mendix does not serve it.
+        """
         return self.send(team_server.list_branches(app_id))
 
     def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
@@ -290,9 +294,11 @@ class MendixHook(BaseHook):
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
         """Return the newest revision of a branch, of a Git or an SVN app.
 
-        The App Repository API is asked if the connection has a personal access token, else the Team Server API.
+        The App Repository API is asked if the connection has a personal access token, else the Team Server API,
+        which Mendix has retired.
 
         :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :raises RetiredApiError: if the connection has no token, and Mendix does not serve the Team Server API.
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
@@ -360,40 +366,3 @@ class MendixHook(BaseHook):
         :param settings: as :meth:`get_settings` returned them, with other values.
         """
         return self.send(deploy.set_settings(app_id, environment, settings))
-
-    def environment_ids(self, app_id: str, environment: str) -> EnvironmentIds:
-        """Return the UUIDs by which the Backups API knows an environment. They are requested once.
-
-        :raises EnvironmentNotFoundError: with the names of the existing environments.
-        """
-        key = (app_id, environment)
-        if key not in self._environment_ids:
-            self._environment_ids[key] = self.run(conversations.environment_ids(app_id, environment))
-        return self._environment_ids[key]
-
-    def list_snapshots(self, app_id: str, environment: str) -> Iterator[backups.Snapshot]:
-        """Yield the snapshots of an environment; each further page is requested when it is needed."""
-        return backups.all_snapshots(self.send, *self.environment_ids(app_id, environment))
-
-    def create_snapshot(self, app_id: str, environment: str, *, comment: str | None = None) -> backups.Snapshot:
-        """Start to back up an environment. A second call makes a second snapshot."""
-        return self.send(backups.create_snapshot(*self.environment_ids(app_id, environment), comment=comment))
-
-    def get_snapshot(self, app_id: str, environment: str, snapshot_id: str) -> backups.Snapshot:
-        """Return one snapshot."""
-        return self.send(backups.get_snapshot(*self.environment_ids(app_id, environment), snapshot_id))
-
-    def create_restore(
-        self, app_id: str, environment: str, snapshot_id: str, *, db_only: bool = False
-    ) -> backups.Restore:
-        """Start to restore a snapshot over all data of an environment, which must be stopped.
-
-        :param snapshot_id: of this environment, or of another one of the same app.
-        :param db_only: keep the files as they are.
-        """
-        ids = self.environment_ids(app_id, environment)
-        return self.send(backups.create_restore(*ids, snapshot_id, db_only=db_only))
-
-    def get_restore(self, app_id: str, environment: str, restore_id: str) -> backups.Restore:
-        """Return one restore."""
-        return self.send(backups.get_restore(*self.environment_ids(app_id, environment), restore_id))

@@ -1,5 +1,6 @@
 """A Mendix Cloud on your laptop: for the demo, for tests, and for your own tests of your DAGs."""
 
+from airflow_provider_mendix.simulator.deliveries import DeliveredWebhook, deliver
 from airflow_provider_mendix.simulator.faults.catalog import Fault
 from airflow_provider_mendix.simulator.faults.registry import ActiveFault, Faults, InvalidFaultError
 from airflow_provider_mendix.simulator.inprocess import install
@@ -16,12 +17,14 @@ from airflow_provider_mendix.simulator.state.environments import (
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 from airflow_provider_mendix.simulator.state.planned import InvalidOutcomeError
 from airflow_provider_mendix.simulator.state.repositories import Commit, InvalidBranchError
+from airflow_provider_mendix.simulator.state.webhooks import StoredWebhook
 from airflow_provider_mendix.simulator.wire import Reply, Request
 
 __all__ = [
     "ActiveFault",
     "BuildOutcome",
     "Commit",
+    "DeliveredWebhook",
     "DeploymentTimeline",
     "Entry",
     "Fault",
@@ -38,6 +41,8 @@ __all__ = [
     "Request",
     "Server",
     "StoredEnvironment",
+    "StoredWebhook",
     "Timeline",
+    "deliver",
     "install",
 ]

@@ -159,6 +159,7 @@ def _banner(server: Server, options: argparse.Namespace) -> str:
         "extra": {
             "personal_access_token": options.personal_access_token,
             "repository_url": server.repository_url,
+            "webhooks_url": server.repository_url,
         },
     }
     return "\n".join(
@@ -168,7 +169,8 @@ def _banner(server: Server, options: argparse.Namespace) -> str:
             f"User {options.user}. A build takes {options.seconds:g} s; its outcome: {options.outcome}.",
             *(f"App {app_id}: {_newest(server.platform, app_id)}." for app_id in options.app),
             f"Environments: {', '.join(DEFAULT_ENVIRONMENTS)}, with no package on them.",
-            f"Requests and state: {server.api_url}{control.PREFIX}journal, packages, environments and commits",
+            f"See it in a browser: {server.api_url}/",
+            f"Requests and state as JSON: {server.api_url}{control.PREFIX}journal, apps, packages and others",
             "For Airflow:",
             f"export AIRFLOW_CONN_MENDIX_DEFAULT={shlex.quote(json.dumps(connection))}",
             "Stop it with Ctrl+C.",

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
+from airflow_provider_mendix.simulator import page
+from airflow_provider_mendix.simulator.deliveries import EventType, deliver
 from airflow_provider_mendix.simulator.faults.registry import InvalidFaultError
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.state.apps import InvalidAppError
@@ -76,6 +78,25 @@ class _Token(_Payload):
 
 class _RevokedToken(_Payload):
     token: str
+
+
+class _Webhook(_Payload):
+    app_id: str
+    url: str
+    validation_secret: str
+    event_types: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    headers: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Delivery(_Payload):
+    app_id: str
+    event_type: EventType = "teamserver.push"
+    branch: str | None = None
+    message_id: str | None = None
+    times: int = 1
+    age: float = 0.0
+    forged: bool = False
+    body: str | None = None
 
 
 class _NextBuild(_Payload):
@@ -199,6 +220,15 @@ def _push(platform: Platform, payload: _Commit) -> object:
     return {"revision": platform.repositories.push(**payload.parameters())}
 
 
+def _add_webhook(platform: Platform, payload: _Webhook) -> object:
+    parameters = payload.parameters()
+    return {"webhook_id": platform.webhooks.add(platform.apps[parameters.pop("app_id")].app_id, **parameters)}
+
+
+def _deliver(platform: Platform, payload: _Delivery) -> object:
+    return deliver(platform, **payload.parameters())
+
+
 def _set_api_key(platform: Platform, payload: _ApiKey) -> object:
     platform.permissions.set_api_key(payload.username, payload.api_key)
     return {"username": payload.username}
@@ -237,6 +267,8 @@ def _planner(queue_of: Callable[[Platform], Outcomes]) -> _Action:
 
 _ACTIONS: dict[tuple[str, str], _Action] = {
     ("GET", "journal"): (None, lambda platform, _: list(platform.journal)),
+    ("GET", "overview"): (None, lambda platform, _: page.overview(platform)),
+    ("GET", "apps"): (None, lambda platform, _: page.apps(platform)),
     ("GET", "packages"): (None, _packages),
     ("GET", "environments"): (None, _environments),
     ("GET", "commits"): (None, _commits),
@@ -245,6 +277,8 @@ _ACTIONS: dict[tuple[str, str], _Action] = {
     ("POST", "packages"): (_Package, _add_package),
     ("POST", "environments"): (_Environment, _add_environment),
     ("POST", "commits"): (_Commit, _push),
+    ("POST", "webhooks"): (_Webhook, _add_webhook),
+    ("POST", "deliveries"): (_Delivery, _deliver),
     ("POST", "tokens"): (_Token, _add_token),
     ("POST", "revoked-tokens"): (_RevokedToken, _revoke_token),
     ("POST", "api-key"): (_ApiKey, _set_api_key),

@@ -38,6 +38,7 @@ def install(
         Host.DEPLOY.value: "api",
         api_url: "api",
         Host.REPOSITORY.value: "repository",
+        Host.WEBHOOKS.value: "repository",
         repository_url: "repository",
     }
 

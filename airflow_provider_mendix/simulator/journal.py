@@ -17,7 +17,7 @@ class Entry(msgspec.Struct, frozen=True):
     :param query: with the signature of a link masked.
     :param status: of the response that was made, even if a fault lost it; 0 if none was made.
     :param headers: names only, lower-case.
-    :param body: JSON of a POST; the values of settings, which may be passwords, are masked.
+    :param body: JSON of a POST; the values of settings and headers, which may be secrets, are masked.
     :param faults: names of the faults that struck.
     """
 
@@ -72,5 +72,5 @@ def _without_values(body: Any) -> Any:
         return [_without_values(item) for item in body]
     if not isinstance(body, dict):
         return body
-    secret = ("Value", "DeployedValue")
+    secret = ("Value", "DeployedValue", "validationSecret", "value")
     return {name: "***" if name in secret else _without_values(value) for name, value in body.items()}

@@ -29,6 +29,7 @@ class Platform:
         self.packages = self.cloud.packages
         self.environments = self.cloud.environments
         self.backups = self.cloud.backups
+        self.webhooks = self.cloud.webhooks
         self.add_app = self.cloud.add_app
         self.journal = Journal()
         self.faults = Faults(self.clock, self.packages)

@@ -12,7 +12,8 @@ from airflow_provider_mendix import api
 from airflow_provider_mendix.api.call import Endpoint, Host
 from airflow_provider_mendix.simulator.wire import HostName, Reply, Request
 
-_HOSTS: dict[HostName, Host] = {"api": Host.DEPLOY, "repository": Host.REPOSITORY}
+_HOSTS: dict[Host, HostName] = {Host.DEPLOY: "api", Host.REPOSITORY: "repository", Host.WEBHOOKS: "repository"}
+"""The host of the simulator that stands for each of Mendix's: one serves all APIs that require a token."""
 
 Handler = Callable[..., Reply]
 
@@ -45,7 +46,7 @@ def find(request: Request) -> tuple[Route, dict[str, str]] | None:
     found = []
     for route in ROUTES:
         endpoint = route.endpoint
-        fits = endpoint.method == request.method and endpoint.api.host is _HOSTS.get(request.host)
+        fits = endpoint.method == request.method and _HOSTS[endpoint.api.host] == request.host
         values = _match(endpoint, request.path) if fits else None
         if values is not None:
             found.append((route, values))

@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
     :param destination_conn_id: id of the connection for that storage; none for local files.
     :param if_object_exists: what to do if there is an object that is not known to be this package: ``fail``,
         ``skip`` the task, or ``replace`` it.
-    :param verify: ``structure`` checks size, the host's checksum and that it is a whole zip; ``deep`` also checks
-        every file in the zip, and that the zip's directory describes each file as it is.
+    :param verify: ``structure`` checks size, the host's checksum and that it is a whole zip; ``deep`` (default)
+        also every file in the zip, and that the zip's directory describes each file as it is.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds (default
         15 minutes).
     :param fast_path: upload to S3 with `obstore`, if that is installed (``airflow-provider-mendix[fast]``) and
@@ -84,7 +84,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         destination: ObjectStoragePath | Text,
         destination_conn_id: Text | None = None,
         if_object_exists: IfObjectExists | Text = "fail",
-        verify: Verify | Text = "structure",
+        verify: Verify | Text = "deep",
         outage_tolerance: float | timedelta = DEFAULT_OUTAGE_TOLERANCE,
         fast_path: bool = True,
         mendix_conn_id: Text = MendixHook.default_conn_name,
@@ -97,13 +97,13 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         self.destination_conn_id: Any = destination_conn_id
         self.if_object_exists: Any = if_object_exists
         self.verify: Any = verify
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
-        self.fast_path = boolean("fast_path", fast_path)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
+        self.fast_path: bool = checked("fast_path", fast_path)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""
-        with fail_without_retry(self, PackageNotFoundError):
+        with fail_without_retry(self):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:

@@ -23,7 +23,7 @@ HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway<
 
 
 class Mendix:
-    """Both of Mendix's hosts, and an account with both kinds of credentials."""
+    """All of Mendix's hosts, and an account with both kinds of credentials."""
 
     def __init__(self, send: Send, wires: dict[Host, Wire]) -> None:
         self._send = send
@@ -62,12 +62,13 @@ def check_call(
     request = mendix.wires[host].request
     assert (request.method, request.target) == (call.endpoint.method, target)
     assert (json.loads(request.body) if request.body else None) == body
-    assert request.headers.get("content-type") == (None if body is None else "application/json")
+    assert request.headers.get("content-type") == (None if call.endpoint.method == "GET" else "application/json")
     assert (
         credentials(request)
         == {
             Host.DEPLOY: {"mendix-username": USERNAME, "mendix-apikey": API_KEY},
             Host.REPOSITORY: {"authorization": f"MxToken {TOKEN}"},
+            Host.WEBHOOKS: {"authorization": f"MxToken {TOKEN}"},
         }[host]
     )
     assert request.headers["user-agent"] == f"airflow-provider-mendix/{__version__}"

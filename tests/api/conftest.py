@@ -22,5 +22,5 @@ from .checks import Mendix
 
 @pytest.fixture
 def mendix(send, wire, new_wire) -> Mendix:  # noqa: F811  # noqa: F811
-    """Both of Mendix's hosts: neither may get the credentials of the other."""
-    return Mendix(send, {Host.DEPLOY: wire, Host.REPOSITORY: new_wire()})
+    """All of Mendix's hosts: none may get the credentials of another kind."""
+    return Mendix(send, {host: wire if host is Host.DEPLOY else new_wire() for host in Host})

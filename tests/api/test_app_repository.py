@@ -244,7 +244,7 @@ def test_without_a_token_nothing_is_sent(mendix, call, token):
         mendix.send(call, personal_access_token=token)
 
     assert "extra: personal_access_token" in str(raised.value)
-    assert [wire.requests for wire in mendix.wires.values()] == [[], []]
+    assert [wire.requests for wire in mendix.wires.values()] == [[], [], []]
 
 
 @pytest.mark.parametrize("call", CALLS_WITH_TOKEN, ids=str)

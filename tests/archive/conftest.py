@@ -27,6 +27,7 @@ from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToO
 
 from ..conftest import set_connection
 from .hosts import Host
+from .service_models import cache_service_models
 from .wire import Wire
 
 MIB = 1024 * 1024
@@ -126,6 +127,7 @@ def s3_port(s3_login: str) -> int:
     """A real S3 server on loopback that checks signatures."""
     # The environments of `make matrix` have no object stores.
     pytest.importorskip("airflow.providers.amazon")
+    cache_service_models()
     return start_rclone(s3_login)
 
 

@@ -18,6 +18,8 @@ import subprocess
 import sys
 from typing import Any
 
+from .service_models import cache_service_models
+
 STEPS = ("os.rename", "os.remove")
 PRELOADED = (
     "airflow.providers.amazon.aws.hooks.s3",
@@ -60,10 +62,22 @@ class Children:
         return json.loads(self._lines.readline())
 
 
+def load_service_models() -> None:
+    """Make a client, so that the children find in memory what it has read."""
+    import boto3
+
+    cache_service_models()
+    boto3.session.Session(region_name="us-east-1").client(
+        "s3", aws_access_key_id="key", aws_secret_access_key="key"
+    )
+
+
 def main(answers: int) -> None:
     for module in PRELOADED:
         with contextlib.suppress(ImportError):  # the environments of `make matrix` have no object stores
             importlib.import_module(module)
+    with contextlib.suppress(ImportError):
+        load_service_models()
     for line in sys.stdin:
         steps, its_steps = os.pipe()
         pid = os.fork()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import zipfile
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_mendix.exceptions import DamagedFileError, DownloadError
 
 from .conftest import SIZE, transfer
 from .hosts import both, cut, flipped, with_body, with_headers
+from .test_zip_structure import make
 
 
 def sha256(body: bytes) -> str:
@@ -46,7 +49,7 @@ def test_a_flipped_bit_is_found_by_the_checksum_of_the_host(package_id, place, p
     right = sha256(platform.packages.content(package_id))
     host.always(both(with_body(flipped), with_headers(x_amz_checksum_sha256=right)))
     with pytest.raises(DamagedFileError, match="x-amz-checksum-sha256"):
-        transfer(package_id, place).execute(context)
+        transfer(package_id, place, verify="structure").execute(context)
     assert place.is_empty()
 
 
@@ -83,37 +86,45 @@ def test_the_checksum_of_a_part_is_ignored(package_id, local, platform, host, co
     assert local().manifest()["verification"]["sha256_of_host"] is False
 
 
-def test_a_flipped_bit_is_found_by_deep_verification(package_id, place, host, context):
+def test_a_flipped_bit_is_found(package_id, place, host, context):
     host.always(with_body(flipped))
     with pytest.raises(DamagedFileError, match="CRC-32|cannot be unpacked"):
-        transfer(package_id, place, verify="deep").execute(context)
+        transfer(package_id, place).execute(context)
     assert place.is_empty()
 
 
-def test_a_flipped_bit_is_not_found_otherwise_and_nobody_says_so(package_id, place, host, context):
+def test_a_flipped_bit_is_not_found_by_the_structure_and_the_manifest_says_so(package_id, place, host, context):
     host.always(with_body(flipped))
-    transfer(package_id, place).execute(context)
+    transfer(package_id, place, verify="structure").execute(context)
     verification = place.manifest()["verification"]
     assert verification["zip_contents"] is False
     assert verification["sha256_of_host"] is False
 
 
-def test_deep_verification_lets_a_good_file_pass(package_id, place, platform, context):
-    transfer(package_id, place, verify="deep").execute(context)
+@pytest.mark.parametrize("keep", [SIZE, SIZE // 2])
+def test_the_contents_of_a_good_file_are_checked_also_if_the_line_breaks(
+    keep, package_id, place, platform, host, context
+):
+    host.then(cut(keep))
+    transfer(package_id, place).execute(context)
     assert place.is_archived(platform, package_id)
     assert place.manifest()["verification"]["zip_contents"] is True
 
 
-def test_deep_verification_goes_on_when_a_line_breaks(package_id, local, platform, host, context):
-    host.then(cut(SIZE // 2))
-    transfer(package_id, local(), verify="deep").execute(context)
-    assert local().is_archived(platform, package_id)
+def test_what_cannot_be_checked_file_by_file_is_archived_by_its_structure(
+    package_id, place, platform, host, context
+):
+    platform.faults.add("float_size", times=None)
+    host.always(with_body(lambda _: make(compression=zipfile.ZIP_LZMA)))
+    with pytest.raises(AirflowFailException, match="packed by method 14.*Set verify='structure'"):
+        transfer(package_id, place).execute(context)
+    assert place.is_empty()
+    transfer(package_id, place, verify="structure").execute(context)
+    assert place.manifest()["verification"]["zip_contents"] is False
 
 
 @pytest.mark.parametrize(("at", "bit"), [(10, 1), (16, 1), (46, 1), (8, 1 << 5), (8, 1 << 6), (6, 1 << 7)])
-def test_a_directory_that_differs_from_the_files_is_found_by_deep_verification(
-    at, bit, package_id, place, host, context
-):
+def test_a_directory_that_differs_from_the_files_is_found(at, bit, package_id, place, host, context):
     """Method, CRC, name, flags and version, as readers take them."""
 
     def spoil(body: bytes) -> bytes:
@@ -122,7 +133,7 @@ def test_a_directory_that_differs_from_the_files_is_found_by_deep_verification(
 
     host.always(with_body(spoil))
     with pytest.raises(DamagedFileError, match="its directory"):
-        transfer(package_id, place, verify="deep").execute(context)
+        transfer(package_id, place).execute(context)
     assert place.is_empty()
 
 
@@ -139,8 +150,9 @@ def test_a_directory_that_differs_from_the_files_is_found_by_deep_verification(
         (b"PK", {"Content_Type": None}, r"2 bytes \(no Content-Type\)"),
     ],
 )
-def test_what_is_no_zip_is_described(body, headers, described, package_id, local, platform, host, context):
+@pytest.mark.parametrize("verify", ["structure", "deep"])
+def test_what_is_no_zip_is_described(verify, body, headers, described, package_id, local, platform, host, context):
     platform.faults.add("float_size", times=None)
     host.always(both(with_body(lambda _: body), with_headers(**headers)))
     with pytest.raises(DamagedFileError, match=f"no whole zip: .* The file host sent {described}"):
-        transfer(package_id, local()).execute(context)
+        transfer(package_id, local(), verify=verify).execute(context)

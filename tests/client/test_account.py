@@ -8,6 +8,7 @@ from rich.pretty import pretty_repr
 from airflow_provider_mendix.api.build import BUILD_API
 from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import Account, is_safe
+from airflow_provider_mendix.client.exchange import response_of
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,19 @@ def test_a_host_of_the_connection_replaces_the_public_one():
     assert SECRETS.base_url(BUILD_API) == "https://deploy.example"
 
 
-def test_redact():
-    assert SECRETS.redact(b"canary-key, canary-token, other") == b"***, ***, other"
+def shown(account: Account, body: bytes, status: int = 400) -> bytes:
+    return response_of(account, status, {}, body).body
 
 
-def test_redact_what_json_has_escaped():
+def test_a_refusal_shows_no_secret():
+    assert shown(SECRETS, b"canary-key, canary-token, other") == b"***, ***, other"
+    assert shown(SECRETS, b"canary-key", 200) == b"canary-key"
+
+
+def test_a_refusal_shows_no_secret_that_json_has_escaped():
     account = Account(username="ana", api_key='k"e\\y')
-    assert account.redact(b'{"errorCode": "k\\"e\\\\y"}') == b'{"errorCode": "***"}'
+    assert shown(account, b'{"errorCode": "k\\"e\\\\y"}') == b'{"errorCode": "***"}'
 
 
-def test_redact_without_a_token():
-    assert Account(username="ana", api_key="key").redact(b"a key to all") == b"a *** to all"
+def test_an_account_without_a_token_hides_its_key():
+    assert shown(Account(username="ana", api_key="key"), b"a key to all") == b"a *** to all"

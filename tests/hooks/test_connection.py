@@ -66,6 +66,7 @@ def test_a_connection_uri_works_too(uri, url, monkeypatch):
 ALL_SET = {
     "personal_access_token": "pat",
     "repository_url": "https://repo.example.com",
+    "webhooks_url": "https://hooks.example.com",
     "timeout": 30,
     "verify": "/ca.pem",
     "proxy": "http://ana:secret@p:1",
@@ -78,6 +79,7 @@ def test_every_value_of_the_extra(read, monkeypatch):
     account = read()
 
     assert account.base_urls[Host.REPOSITORY] == "https://repo.example.com"
+    assert account.base_urls[Host.WEBHOOKS] == "https://hooks.example.com"
     assert account.personal_access_token == "pat"
     assert (account.timeout, account.verify, account.proxy) == (30, "/ca.pem", "http://ana:secret@p:1")
 
@@ -153,6 +155,7 @@ REFUSED_EXTRA = {
         f"https://repo.example.com?a={CANARY}",
         "https://[",
     ],
+    "webhooks_url": [*ODD, "http://hooks.example.com", f"https://u:{CANARY}@hooks.example.com"],
     "timeout": ["soon", 0, -1, 0.5, 3601, True, "nan", "inf", [30], {"a": 1}, 10**400],
     "verify": [0, 1, 1.5, ["/ca.pem"], {"a": 1}],
     "proxy": [

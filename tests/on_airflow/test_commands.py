@@ -18,7 +18,7 @@ def test_airflow_lists_its_hook(airflow):
 
 def test_airflow_lists_the_fields_of_its_form(airflow):
     listed = airflow.run("providers", "widgets", "-o", "plain").stdout
-    for field in ("personal_access_token", "repository_url", "timeout", "verify", "proxy"):
+    for field in ("personal_access_token", "repository_url", "webhooks_url", "timeout", "verify", "proxy"):
         assert f"extra__mendix__{field}" in listed
 
 

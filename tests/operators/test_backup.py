@@ -242,7 +242,7 @@ class TestRestore:
 
     def test_a_refusal_tells_the_state(self, snapshot, platform, context):
         platform.backups.next_restores.append("ERROR_NOT_ALLOWED")
-        with pytest.raises(AirflowFailException, match="is Stopped now, and package .*ERROR_NOT_ALLOWED") as failed:
+        with pytest.raises(AirflowFailException, match="is Stopped now, and .*ERROR_NOT_ALLOWED") as failed:
             run_task(restore(snapshot), context)
         assert isinstance(failed.value.__context__, RestoreRefusedError)
 

@@ -41,6 +41,11 @@ class Talk:
         path, _, query = target.partition("?")
         return self.platform.handle(Request("repository", "GET", path, dict(parse_qsl(query)), headers))
 
+    def webhooks(self, method: str, target: str, body: Any = None, headers: dict[str, str] = TOKEN_AUTH) -> Reply:
+        path, _, query = f"/api/v1/apps/{PROJECT}/webhooks{target}".partition("?")
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return self.platform.handle(Request("repository", method, path, dict(parse_qsl(query)), headers, raw))
+
     def json(self, method: str, target: str, body: Any = None) -> Any:
         reply = self.api(method, target, body)
         assert reply.status == 200, reply

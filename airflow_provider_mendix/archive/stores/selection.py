@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_mendix.archive.stores.base import Store
 
-_LOCAL = ("", "file", "local")
-_S3 = ("s3", "s3a", "s3n")
-_EXTRAS = {
-    **dict.fromkeys(_S3, "s3"),
+LOCAL_SCHEMES = ("", "file", "local")
+OBJECT_STORE_SCHEMES = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
     **dict.fromkeys(("abfs", "abfss", "adl"), "azure"),
 }
+"""The schemes of object stores, with the extra of this package that brings the library for each."""
+
 _ONLY_S3FS = frozenset({"signer", "proxy-uri"})
 """Settings of ``service_config.s3`` that Airflow's file system for S3 follows and boto3 does not know."""
 
@@ -30,9 +31,9 @@ def select_store(location: ObjectStoragePath, *, fast_path: bool = True) -> Stor
     :param fast_path: whether objects may be uploaded to S3 with `obstore`.
     :raises InvalidInputError: if the library for it is not installed.
     """
-    if location.protocol in _LOCAL:
+    if location.protocol in LOCAL_SCHEMES:
         return LocalStore()
-    if location.protocol not in _S3:
+    if OBJECT_STORE_SCHEMES.get(location.protocol) != "s3":
         return FsspecStore(_file_system(location))
     try:
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -70,6 +71,6 @@ def _file_system(location: ObjectStoragePath) -> Any:
 
 
 def _not_installed(location: ObjectStoragePath) -> InvalidInputError:
-    extra = _EXTRAS.get(location.protocol)
+    extra = OBJECT_STORE_SCHEMES.get(location.protocol)
     what = f"airflow-provider-mendix[{extra}]" if extra else "the Airflow provider that knows it"
     return InvalidInputError(f"{location.protocol}:// cannot be used: install {what} on the workers.")

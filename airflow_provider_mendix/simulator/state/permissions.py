@@ -8,6 +8,9 @@ from typing import Literal
 import msgspec
 
 READ_REPOSITORIES = "mx:modelrepository:repo:read"
+READ_WEBHOOKS = "mx:webhook:read"
+WRITE_WEBHOOKS = "mx:webhook:write"
+SCOPES = (READ_REPOSITORIES, READ_WEBHOOKS, WRITE_WEBHOOKS)
 
 Right = Literal["api", "transport", "backups", "team"]
 """API Rights; Transport Rights (transport, start, stop, settings); Access to Backups; membership of the team."""
@@ -43,8 +46,8 @@ class Permissions:
         """
         self.users[username].api_key = api_key
 
-    def add_personal_access_token(self, token: str, *, scopes: Collection[str] = (READ_REPOSITORIES,)) -> None:
-        """Add a token for the App Repository API, or change the scopes of one."""
+    def add_personal_access_token(self, token: str, *, scopes: Collection[str] = SCOPES) -> None:
+        """Add a token for the App Repository API and the Webhooks API, or change the scopes of one."""
         self.scopes[token] = frozenset(scopes)
 
     def revoke_personal_access_token(self, token: str) -> None:
