@@ -104,7 +104,9 @@ def releases(
         killed.platform.environments.timeline = DeploymentTimeline(
             stopping=0, starting=30, backing_up=0, restoring=0
         )
-        killed.kill_after("create_snapshot", "stop_environment", "transport_package", "start_environment")
+        killed.kill_after(
+            "create_snapshot", "stop_environment", "transport_package", "set_settings", "start_environment"
+        )
         scenario("approved", yes)
         scenario("probe_fails", yes).platform.faults.add("bad_gateway", on="/apps/shop/Acceptance/", times=None)
         scenario("start_fails", yes).platform.environments.next_starts.append("DB_SYNC_FAILED")
