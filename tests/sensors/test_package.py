@@ -51,7 +51,7 @@ class TestAllModesAlike:
             "creation_date": "2023-11-14T22:13:20+00:00",
             "expiry_date": None,
             # In this mode each poll is a process of its own.
-            "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
+            "phases": {} if mode == "reschedule" else {"building": 60.0},
         }
 
     def test_it_tells_when_mendix_deletes_the_package(self, mode, run_sensor, build, platform, caplog, capsys):
