@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, object]:
                     f"{_PACKAGE}.operators.environment",
                     f"{_PACKAGE}.operators.package",
                     f"{_PACKAGE}.operators.revision",
+                    f"{_PACKAGE}.operators.settings",
                 ],
             }
         ],
@@ -44,7 +45,20 @@ def get_provider_info() -> dict[str, object]:
                 ],
             }
         ],
-        "triggers": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.triggers.wait"]}],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [f"{_PACKAGE}.triggers.event", f"{_PACKAGE}.triggers.wait"],
+            }
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["mendix"],
+                "handler": f"{_PACKAGE}.assets.uris.sanitize_uri",
+                "factory": f"{_PACKAGE}.assets.uris.create_asset",
+                "to_openlineage_converter": f"{_PACKAGE}.assets.uris.to_openlineage",
+            }
+        ],
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,

@@ -15,6 +15,8 @@ DEFAULT_OUTAGE_TOLERANCE = 15 * 60.0
 """How long polling may keep failing before a wait gives up."""
 MAX_RETRY_AFTER = 15 * 60.0
 """The longest pause that a server can ask for."""
+DEFAULT_WATCH_INTERVAL = 60.0
+"""Seconds between two polls of a watcher."""
 VISIBILITY_TIMEOUT = 60.0
 """How long Mendix may take to list what it was asked to make."""
 VISIBILITY_POLL_INTERVAL = 5.0
@@ -42,6 +44,13 @@ def requests_per_minute() -> int:
         return int(value)
     log.warning("[mendix] requests_per_minute is not a number; using %d.", DEFAULT_REQUESTS_PER_MINUTE)
     return DEFAULT_REQUESTS_PER_MINUTE
+
+
+def webhooks_enabled() -> bool:
+    """Return whether ``[mendix] webhooks`` configures a receiver, so that watchers may be woken up."""
+    from airflow.providers.common.compat.sdk import conf
+
+    return bool((conf.get("mendix", "webhooks", fallback="") or "").strip())
 
 
 def default_deferrable() -> bool:

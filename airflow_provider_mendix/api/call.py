@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -49,6 +49,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
 
     :param returns: the type of a successful response; ``None`` where the body does not matter.
     :param repeatable: whether sending a request twice has the same effect as sending it once.
+    :param permission: the permission that it may need beside API Rights.
     """
 
     api: Api
@@ -56,6 +57,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     path: str
     returns: Any
     repeatable: bool
+    permission: str = ""
 
     def call(
         self,
@@ -91,6 +93,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         """Path and query as they are sent."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
+    @property
+    def identity(self) -> Hashable:
+        """A key that calls have in common if one response serves them all."""
+        return self.endpoint.api.host.value, self.endpoint.method, self.target, self.endpoint.returns
+
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
@@ -119,6 +126,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
                 response.without(self.secrets),
                 repeatable=self.endpoint.repeatable,
                 advice=dict(api.advice),
+                permission=self.endpoint.permission,
                 retired=api.retired,
             )
         returns = self.endpoint.returns
@@ -131,11 +139,14 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             kind = response.headers.get("content-type", "no Content-Type")
             if api.retired and response.body.lstrip()[:1] not in (b"[", b"{"):
                 raise RetiredApiError(
-                    f"{self}: HTTP {response.status}, but no JSON ({kind}). {api.retired}", status=response.status
+                    f"{RetiredApiError.summary}: the response is no JSON. {api.retired}",
+                    request=f"{self}: HTTP {response.status}, {kind}",
+                    status=response.status,
                 ) from None
             raise MalformedResponseError(
-                f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
-                f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),
+                "Mendix reported success, but the body of the response is not what it documents:"
+                f" {error}. {self.unconfirmed_hint}".rstrip(),
+                request=f"{self}: HTTP {response.status}, {len(response.body)} bytes, {kind}",
                 status=response.status,
                 outcome_unknown=not self.endpoint.repeatable,
             ) from None
@@ -173,13 +184,15 @@ def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
     read = getattr(kind, "from_json", None)
     if read is not None:
         return read(body)
-    return msgspec.json.decode(body, type=kind, dec_hook=_decode_date)
+    return msgspec.json.decode(body, type=kind, dec_hook=decode_date)
 
 
-def _decode_date(kind: type, value: Any) -> Any:
+def decode_date(kind: type, value: Any) -> Any:
     """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text."""
     if kind is not pendulum.DateTime:
         raise NotImplementedError(kind)
+    if isinstance(value, pendulum.DateTime):
+        return value
     try:
         if isinstance(value, str):
             found = pendulum.parse(value, exact=False, tz="UTC")

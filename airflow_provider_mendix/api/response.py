@@ -56,6 +56,7 @@ _BY_CODE: dict[str, type[MendixResponseError]] = {
     "INVALID_APPID": InvalidRequestError,
     "INVALID_PARAMETERS": InvalidRequestError,
     "INVALID_VERSION": InvalidRequestError,
+    "INVALID_CREDENTIALS": UnauthorizedError,
     "APP_NOT_FOUND": AppNotFoundError,
     "BRANCH_NOT_FOUND": BranchNotFoundError,
     "PACKAGE_NOT_FOUND": PackageNotFoundError,
@@ -172,7 +173,13 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
 
 
 def error_of(
-    request: str, response: Response, *, repeatable: bool, advice: Mapping[int | str, str], retired: str = ""
+    request: str,
+    response: Response,
+    *,
+    repeatable: bool,
+    advice: Mapping[int | str, str],
+    permission: str = "",
+    retired: str = "",
 ) -> MendixError:
     """Return the error that a response stands for.
 
@@ -180,30 +187,33 @@ def error_of(
     :param response: no success; its body must not hold secrets.
     :param repeatable: whether sending the request twice has the same effect as sending it once.
     :param advice: what to do about a code or a status, where the error's own advice does not fit.
+    :param permission: the permission that the call may need beside API Rights.
     :param retired: what to do instead of using the API, if Mendix has retired it.
     """
     if 300 <= response.status < 400 and not retired:
         return RedirectedError(
-            f"{request}: HTTP {response.status} is a redirect, which is not followed because the"
-            f" credentials would go along. {RedirectedError.advice}",
+            "Mendix's host answered with a redirect, which is not followed because the credentials would go along."
+            f" {RedirectedError.advice}",
+            request=f"{request}: HTTP {response.status}",
             status=response.status,
         )
     body = _read_body(response)
     code = _normalised(body.error_code)
     kind = _classify(response.status, code)
-    message = f"{request}: HTTP {response.status}"
-    message += f" {code}" if code else ""
-    message += f": {body.said}" if body.said else ""
-    message = message if message.endswith(".") else f"{message}."
     if retired and not kind.transient and code not in _CODES_OF_A_SERVED_API and kind is not UnauthorizedError:
-        return RetiredApiError(f"{message} {retired}", status=response.status, code=code)
+        kind, advice = RetiredApiError, {response.status: retired}
+    message = ": ".join(part for part in (kind.summary, (body.said or code or "").rstrip(".")) if part) + "."
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
     refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
-    advised = {response.status: kind.advice, **advice}
-    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
+    status = 401 if kind is UnauthorizedError else response.status
+    advised = {status: kind.advice, **advice}
+    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[status])
+    if permission and kind is ForbiddenError:
+        hint += f" This call may also need the permission '{permission}', which is granted there too."
     return kind(
         f"{message} {hint}".rstrip(),
+        request=f"{request}: HTTP {response.status} {code or ''}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.archive.manifest import Commit, Manifest
 from airflow_provider_mendix.archive.package_metadata import PackageMetadata, read_metadata
-from airflow_provider_mendix.archive.provenance import branch_of, find_commit, revision_of
+from airflow_provider_mendix.archive.provenance import find_commit, revision_of
 from airflow_provider_mendix.archive.verification import Verification, damaged
 from airflow_provider_mendix.archive.zip_structure import NoZipError, read_directory
 from airflow_provider_mendix.archive.zip_walk import ZipWalk
@@ -99,7 +99,7 @@ class PackageCheck:
             name=package.name,
             version=package.version,
             revision=revision_of(package),
-            branch=branch_of(package),
+            branch=package.branch,
             mendix_version=self._mendix_version or metadata.runtime_version,
             runtime_version=metadata.runtime_version,
             model_version=metadata.model_version,

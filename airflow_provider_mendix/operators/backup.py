@@ -13,7 +13,7 @@ from airflow_provider_mendix.exceptions import EnvironmentStateError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
-from airflow_provider_mendix.operators.arguments import as_written, boolean
+from airflow_provider_mendix.operators.arguments import as_written, checked
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
         After a timeout, the backup goes on in Mendix.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment does not exist, the user may not back it up, a value is
-        invalid or the key is refused. The reason is its ``__cause__``.
+        invalid or the key is refused. The reason is its ``__context__``.
     :raises BackupFailedError: if the snapshot ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
@@ -128,7 +128,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, the environment or the
         snapshot does not exist, it is production and not allowed, a value is invalid or the key is refused. The
-        reason is its ``__cause__``.
+        reason is its ``__context__``.
     :raises RestoreFailedError: if the restore ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
@@ -139,7 +139,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     def __init__(self, *, snapshot_id: Text, db_only: bool = False, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
         self.snapshot_id: Any = snapshot_id
-        self.db_only = boolean("db_only", db_only)
+        self.db_only: bool = checked("db_only", db_only)
 
     def execute(self, context: Context) -> str:
         """Start the restore, and wait for it if asked to."""
@@ -151,14 +151,19 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
             restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:
-                return restore_id
+                return self.finish({"restore_id": restore_id}, context)
             ids = hook.environment_ids(self.app_id, self.environment)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
             wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by=visible_by)
-            return self.finish(self.wait_for(hook, wait))
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``restore_id``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+
+        facts = {"app_id": self.app_id, "environment": self.environment, "snapshot_id": self.snapshot_id}
+        facts["restore_id"] = result["restore_id"]
+        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:

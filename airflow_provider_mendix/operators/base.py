@@ -10,12 +10,11 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 from airflow_provider_mendix.settings import (
     DEFAULT_OUTAGE_TOLERANCE,
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
-    MIN_POLL_INTERVAL,
     default_deferrable,
 )
 
@@ -57,11 +56,11 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.mendix_conn_id: Any = mendix_conn_id
-        self.wait_for_completion = boolean("wait_for_completion", wait_for_completion)
-        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
-        self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)
-        self.timeout = seconds("timeout", timeout, at_least=1)
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
+        self.wait_for_completion: bool = checked("wait_for_completion", wait_for_completion)
+        self.deferrable: bool = default_deferrable() if deferrable is None else checked("deferrable", deferrable)
+        self.poll_interval: float = checked("poll_interval", poll_interval)
+        self.timeout: float = checked("timeout", timeout)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
 
     @property
     def max_wait(self) -> float:
@@ -100,8 +99,8 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.waits.event import result_of
 
         with fail_without_retry(self):
-            return self.finish(result_of(event))
+            return self.finish(result_of(event), context)
 
-    def finish(self, result: dict[str, Any]) -> Any:
+    def finish(self, result: dict[str, Any], context: Context) -> Any:
         """Return the task's return value for the result of the wait."""
         return result

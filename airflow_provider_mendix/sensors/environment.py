@@ -9,6 +9,7 @@ from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.exceptions import InvalidInputError
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError
 from airflow_provider_mendix.sensors.base import MendixSensor
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MendixEnvironmentSensor(MendixSensor):
     :param poke_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :raises AirflowFailException: if the environment or the package does not exist, the key is refused, or a value
-        is wrong. A retry cannot fix these; ``__cause__`` is the reason.
+        is wrong. A retry cannot fix these; ``__context__`` is the reason.
     :raises AirflowSensorTimeout: if the environment does not get there in time.
     """
 
@@ -63,7 +64,7 @@ class MendixEnvironmentSensor(MendixSensor):
     ) -> None:
         super().__init__(**kwargs)
         if status is None and package_id is None:
-            raise ValueError("Give status, such as 'Running', or package_id, or both.")
+            raise InvalidArgumentError("Give status, such as 'Running', or package_id, or both.")
         self.app_id: Any = app_id
         self.environment: Any = environment
         self.status: Any = status

@@ -14,6 +14,8 @@ TeamServerResponse = Literal[
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What Mendix's documentation leaves open. The defaults are what evidence favours.
 
+    :param wrong_key_status: status of ``INVALID_CREDENTIALS``, the response to a wrong user name or API key. A
+        personal access token in place of the key is 400, which was seen.
     :param unknown_app_on_list: code for a well-formed id of no app, when packages are listed.
     :param unknown_app_on_start: the same, when a build is started.
     :param list_apps_without_rights: whether the list of apps includes those on which the user has no API Rights.
@@ -31,6 +33,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param team_server_retired_response: how the retired API responds to every request: 404 with a page, 404
         ``APP_NOT_FOUND``, 410, 501, 403, a redirect to a page, or 200 with a page.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
+    :param package_lifetime: seconds after which a package is deleted, unless it is deployed or one of the five of
+        the app's other packages that were deployed last; ``None`` for never. Up to 15 days are documented.
+    :param expiry_date: form of ``ExpiryDate`` while a package has one.
     :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
     :param uploaded_version: whether the version of an uploaded package comes from its ``model/metadata.json``
         (else from its name), from its name only, or is absent.
@@ -58,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
     """
 
+    wrong_key_status: Literal[401, 400] = 401
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
     unknown_app_on_start: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "APP_NOT_FOUND"
     list_apps_without_rights: bool = False
@@ -73,6 +79,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     team_server: Literal["serves", "retired"] = "serves"
     team_server_retired_response: TeamServerResponse = "not_found"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
+    package_lifetime: float | None = None
+    expiry_date: Literal["milliseconds", "text", "absent"] = "milliseconds"
     longest_upload: int = 10**9
     uploaded_version: Literal["from_content", "from_name", "absent"] = "from_content"
     mode_case: Literal["strict", "lenient"] = "strict"

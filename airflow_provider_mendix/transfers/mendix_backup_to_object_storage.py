@@ -16,7 +16,7 @@ from airflow_provider_mendix.exceptions import DownloadError, EnvironmentStateEr
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixEnvironmentOperator
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.transfers.mendix_to_object_storage import IfObjectExists, skip_existing
 
@@ -110,9 +110,9 @@ class MendixBackupToObjectStorageOperator(MendixEnvironmentOperator):
         self.destination_conn_id: Any = destination_conn_id
         self.data_type: Any = data_type
         self.if_object_exists: Any = if_object_exists
-        self.fast_path = boolean("fast_path", fast_path)
+        self.fast_path: bool = checked("fast_path", fast_path)
         if not self.wait_for_completion:
-            raise ValueError(
+            raise InvalidArgumentError(
                 "wait_for_completion must be True: there is nothing to store before Mendix has made the archive."
                 " Use deferrable=True to wait without a worker slot."
             )
@@ -127,7 +127,7 @@ class MendixBackupToObjectStorageOperator(MendixEnvironmentOperator):
             writer, note = self._prepare(hook, context)
             if existing := writer.find():
                 note.remove()
-                return existing.summary()
+                return self._described(existing.summary(), context)
             ids = hook.environment_ids(self.app_id, self.environment)
             archive_id = self._find_or_request(hook, note, ids.environment_id)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
@@ -220,7 +220,14 @@ class MendixBackupToObjectStorageOperator(MendixEnvironmentOperator):
                 note.remove()
             raise
         note.remove()
-        return stored.summary()
+        return self._described(stored.summary(), context)
+
+    def _described(self, result: dict[str, Any], context: Context) -> dict[str, Any]:
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+
+        names = ("app_id", "environment", "snapshot_id", "data_type", "model_version", "sha256", "url")
+        describe_in_outlets(self, context, result["url"], {name: result[name] for name in names})
+        return result
 
 
 def _shown(archive: Archive) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from airflow_provider_mendix.api.build import require_succeeded
 from airflow_provider_mendix.exceptions import ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         self.destination_conn_id: Any = destination_conn_id
         self.if_object_exists: Any = if_object_exists
         self.verify: Any = verify
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
-        self.fast_path = boolean("fast_path", fast_path)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
+        self.fast_path: bool = checked("fast_path", fast_path)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -125,6 +125,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.archive.package_source import PackageSource
         from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, ArchiveWriter
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
 
         self.check_rendered(context)
         inputs.one_of("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
@@ -144,4 +145,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
             outage_tolerance=self.outage_tolerance,
             task=TaskRun.of(context["ti"]),
         )
-        return ArchiveWriter(hook, request).run().summary()
+        result = ArchiveWriter(hook, request).run().summary()
+        facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
+        describe_in_outlets(self, context, result["url"], facts)
+        return result

@@ -66,7 +66,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def batch_key(self) -> Hashable:
         """The key of the waits that one request can serve."""
-        return self.call().target
+        return self.shared_call().identity
 
     def resolve(self) -> Conversation[Wait]:
         """Look up what the wait must know before its first poll, and return the wait that knows it.

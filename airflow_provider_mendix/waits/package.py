@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import ClassVar
 
 from airflow_provider_mendix.api.build import (
@@ -30,10 +29,6 @@ class PackageWait(Wait, frozen=True, tag=True):
     def description(self) -> str:
         return f"Package {self.package_id} of app {self.app_id}"
 
-    @property
-    def batch_key(self) -> Hashable:
-        return self.app_id
-
     def call(self) -> Call[Package]:
         return get_package_lazily(self.app_id, self.package_id)
 
@@ -49,8 +44,11 @@ class PackageWait(Wait, frozen=True, tag=True):
                 f"{self.description} (version {response.version or 'unknown'}) ended as Failed. The Build API"
                 " gives no reason; open the app's Environments page in the portal for the build output."
             )
-        done = response.status == PackageStatus.SUCCEEDED
-        return Outcome(response.status, done=done, result=response.summary() if done else {})
+        if response.status != PackageStatus.SUCCEEDED:
+            return Outcome(response.status)
+        expiry = response.expiry_date
+        until = f"; unless it is deployed, Mendix deletes it on {expiry:%Y-%m-%d %H:%M:%S} UTC" if expiry else ""
+        return Outcome(f"{response.status}{until}", done=True, result=response.summary())
 
 
 class BuildCapacityWait(Wait, frozen=True, tag=True):
@@ -62,10 +60,6 @@ class BuildCapacityWait(Wait, frozen=True, tag=True):
     @property
     def description(self) -> str:
         return f"Capacity for a build of app {self.app_id}"
-
-    @property
-    def batch_key(self) -> Hashable:
-        return self.app_id
 
     def call(self) -> Call[LazyPackageList]:
         return list_packages_lazily(self.app_id)

@@ -76,6 +76,7 @@ CHANGES = (
         (500, {"errorCode": "BUILD_FAILED"}, BuildFailedError, "BUILD_FAILED", False),
         (503, {"errorCode": "BUILD_FAILED"}, BuildFailedError, "BUILD_FAILED", False),
         (400, {"errorCode": "PACKAGE_NOT_FOUND"}, PackageNotFoundError, "PACKAGE_NOT_FOUND", False),
+        (400, {"errorCode": "INVALID_CREDENTIALS"}, UnauthorizedError, "INVALID_CREDENTIALS", False),
         (500, {"errorCode": "SERVICE_UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
         (500, {"errorCode": "RS500"}, ServiceUnavailableError, "RS500", True),
         (503, {"errorCode": "SERVICE UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
@@ -118,7 +119,7 @@ def test_classification(mendix, status, body, kind, code, transient):
 
     assert type(error) is kind
     assert (error.status, error.code, error.transient) == (status, code, transient)
-    assert str(error).startswith(f"GET {PATH}: HTTP {status}")
+    assert f" (GET {PATH}: HTTP {status}" in str(error)
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=str)
@@ -138,7 +139,7 @@ def test_the_outcome_of_a_change_is_unknown_after_an_outage(mendix, call, status
     error = mendix.refusal(call, body, status)
 
     assert type(error) is ServiceUnavailableError
-    assert str(error).endswith(f" {OUTCOME_UNKNOWN}")
+    assert error.message.endswith(f" {OUTCOME_UNKNOWN}")
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=str)
@@ -160,7 +161,7 @@ def test_the_outcome_of_a_refused_change_is_known(mendix, call, status, body):
 
 @pytest.mark.parametrize("call", READS, ids=str)
 def test_the_outcome_of_a_read_does_not_matter(mendix, call):
-    assert str(mendix.refusal(call, b"", 502)) == f"{call}: HTTP 502."
+    assert str(mendix.refusal(call, b"", 502)) == f"Mendix is not available. ({call}: HTTP 502)"
 
 
 @pytest.mark.parametrize("call", [call for call in (*READS, *CHANGES) if call is not REVISIONS], ids=str)
@@ -175,6 +176,21 @@ def test_a_refused_key_is_named_with_its_permission(mendix, call, status, kind, 
     assert "'API Rights'" in str(error)
     assert "Permissions tab" in str(error)
     assert "mx:" not in str(error)
+
+
+@pytest.mark.parametrize("call", [call for call in CHANGES if call is not DELETE][:-2], ids=str)
+def test_a_refused_change_names_the_other_permission_too(mendix, call):
+    assert "'Transport Rights'" in str(mendix.refusal(call, b"", 403))
+    assert "'Transport Rights'" not in str(mendix.refusal(call, b"", 401))
+    assert "'Transport Rights'" not in str(mendix.refusal(LIST, b"", 403))
+
+
+@pytest.mark.parametrize("call", [*READS, *CHANGES], ids=str)
+def test_refused_credentials_are_a_refused_key_whatever_the_status(mendix, call):
+    error = mendix.refusal(call, {"errorCode": "INVALID_CREDENTIALS", "errorMessage": "No."}, 400)
+
+    assert type(error) is UnauthorizedError
+    assert "a personal access token has a field of its own" in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -205,7 +221,7 @@ def test_no_retry_after(mendix):
 def test_html_is_not_quoted(mendix):
     assert (
         str(mendix.refusal(LIST, HTML, 502, Content_Type="text/html; charset=utf-8"))
-        == f"GET {LIST_PATH}: HTTP 502."
+        == f"Mendix is not available. (GET {LIST_PATH}: HTTP 502)"
     )
 
 
@@ -214,7 +230,7 @@ def test_text_is_quoted_but_not_at_length(mendix):
         mendix.refusal(LIST, b"upstream <b>is</b>\nasleep " + b"z" * 5000, 502, Content_Type="text/plain")
     )
 
-    assert "HTTP 502: upstream is asleep zzz" in message
+    assert message.startswith("Mendix is not available: upstream is asleep zzz")
     assert len(message) < 500
 
 
@@ -253,7 +269,7 @@ def test_a_redirect_is_not_followed(mendix, file_host, call, status):
 
     assert type(error) is RedirectedError
     assert (error.status, error.transient) == (status, False)
-    assert str(error).startswith(f"{call}: HTTP {status}")
+    assert str(error).endswith(f" ({call}: HTTP {status})")
     assert RedirectedError.advice in str(error)
     assert "canary" not in str(error)
     assert sum(len(wire.requests) for wire in mendix.wires.values()) == 1
@@ -276,5 +292,5 @@ def test_a_500_with_an_unknown_code_is_final(mendix, call):
     assert type(error) is MendixResponseError
     assert error.transient is False
     hint = "" if call.endpoint.repeatable else f" {OUTCOME_UNKNOWN}"
-    assert str(error) == f"{call}: HTTP 500 SOMETHING_NEW: The cause.{hint}"
+    assert str(error) == f"Mendix refused the request: The cause.{hint} ({call}: HTTP 500 SOMETHING_NEW)"
     assert error.outcome_unknown is not call.endpoint.repeatable

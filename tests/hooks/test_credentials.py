@@ -46,6 +46,13 @@ class TestTestConnection:
         assert "off by default on production" in about_key
         assert about_token.startswith("accepted on")
 
+    def test_says_that_a_token_in_place_of_the_key_is_refused(self, report):
+        works, about_key, _ = report(password=TOKEN)
+        assert not works
+        assert about_key.startswith("API key: refused by Mendix.")
+        assert "INVALID_CREDENTIALS" in about_key
+        assert "a personal access token has a field of its own" in about_key
+
     def test_says_that_the_key_works_and_the_token_was_revoked(self, report, platform):
         platform.permissions.revoke_personal_access_token(TOKEN)
         works, about_key, about_token = report()

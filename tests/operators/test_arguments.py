@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 from airflow.sdk import DAG, Param, dag, task
 
 from airflow_provider_mendix.exceptions import InvalidInputError
-from airflow_provider_mendix.operators.arguments import as_written, boolean, choice, count, seconds
+from airflow_provider_mendix.operators.arguments import as_written, checked
 from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator, MendixRestoreBackupOperator
 from airflow_provider_mendix.operators.environment import (
     MendixStartEnvironmentOperator,
@@ -29,6 +30,7 @@ from airflow_provider_mendix.operators.package import (
     MendixStartBuildOperator,
 )
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
+from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOperator
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
@@ -46,6 +48,7 @@ PUBLIC = {
     MendixStopEnvironmentOperator: ENVIRONMENT,
     MendixTransportPackageOperator: {**ENVIRONMENT, "package_id": PACKAGE_ID},
     MendixStartEnvironmentOperator: ENVIRONMENT,
+    MendixUpdateSettingsOperator: {**ENVIRONMENT, "constants": {"Shop.Url": "x"}},
     MendixCreateBackupOperator: ENVIRONMENT,
     MendixRestoreBackupOperator: {**ENVIRONMENT, "snapshot_id": PACKAGE_ID},
     MendixToObjectStorageOperator: {
@@ -77,6 +80,8 @@ SWITCHES = [
     (MendixTransportPackageOperator, "allow_production"),
     (MendixStartEnvironmentOperator, "allow_production"),
     (MendixStartEnvironmentOperator, "auto_sync_db"),
+    (MendixUpdateSettingsOperator, "allow_production"),
+    (MendixUpdateSettingsOperator, "dry_run"),
     (MendixRestoreBackupOperator, "allow_production"),
     (MendixRestoreBackupOperator, "db_only"),
     (MendixToObjectStorageOperator, "fast_path"),
@@ -89,6 +94,12 @@ DURATIONS = [
     *((kind, name) for kind in WAITING for name in ("poll_interval", "timeout", "outage_tolerance")),
     *((kind, name) for kind in SENSORS for name in ("poke_interval", "timeout")),
     (MendixToObjectStorageOperator, "outage_tolerance"),
+    (MendixUpdateSettingsOperator, "outage_tolerance"),
+]
+CHOICES = [
+    *((MendixStartBuildOperator, name) for name in ("if_exists", "on_clear")),
+    (MendixDeletePackageOperator, "in_use"),
+    (MendixPrunePackagesOperator, "older_than"),
 ]
 COUNTS = [(MendixStartBuildOperator, "max_parallel_builds"), (MendixPrunePackagesOperator, "keep_last")]
 
@@ -120,7 +131,9 @@ class TestAtParseTime:
 
     @pytest.mark.parametrize(("kind", "name"), DURATIONS, ids=name_of)
     @pytest.mark.parametrize(
-        "value", ["30", None, True, [30], math.nan, math.inf, -1, timedelta(days=-1), 1e12], ids=repr
+        "value",
+        ["30", None, True, [30], math.nan, math.inf, -1, timedelta(days=-1), 1e12, 10**400, Decimal(30)],
+        ids=repr,
     )
     def test_a_duration_is_a_finite_number_of_seconds(self, kind, name, value):
         with pytest.raises(ValueError, match=f"{name} must be"):
@@ -150,16 +163,31 @@ class TestAtParseTime:
             make(MendixStartBuildOperator, if_exists=value)
 
     @pytest.mark.parametrize(
-        ("check", "value"),
-        [
-            (boolean, True),
-            (count, 3),
-            (lambda name, value: seconds(name, value, at_least=0), 0),
-            (lambda name, value: choice(name, value, (None, "a")), None),
-        ],
+        ("name", "value"),
+        [("dry_run", True), ("keep_last", 3), ("outage_tolerance", 0), ("bump", None), ("if_exists", "skip")],
     )
-    def test_a_right_value_is_returned(self, check, value):
-        assert check("name", value) == value
+    def test_a_right_value_is_returned(self, name, value):
+        assert checked(name, value) == value
+
+    @pytest.mark.parametrize(("kind", "name"), [*SWITCHES, *DURATIONS, *COUNTS, *CHOICES], ids=name_of)
+    def test_a_mapped_task_is_checked_at_parse_time_too(self, kind, name):
+        rest = {key: value for key, value in PUBLIC[kind].items() if key not in ("app_id", name)}
+        with DAG("dag"), pytest.raises(ValueError, match=f"{name} must be"):
+            kind.partial(task_id="task", **{**rest, name: "no"}).expand(app_id=["shop"])
+
+    @pytest.mark.parametrize(("kind", "name"), [*SWITCHES, *DURATIONS, *COUNTS, *CHOICES], ids=name_of)
+    def test_a_mapped_value_uses_no_retries(self, kind, name):
+        rest = {key: value for key, value in PUBLIC[kind].items() if key != name}
+        with DAG("dag"):
+            mapped = kind.partial(task_id="task", **rest).expand_kwargs([{name: "no"}])
+        with pytest.raises(AirflowFailException, match=f"{name} must be"):
+            mapped.unmap({name: "no"})
+
+    def test_a_mapped_task_with_right_arguments_is_accepted(self):
+        with DAG("dag") as made:
+            partial = MendixStartBuildOperator.partial(task_id="task", bump="patch", poll_interval=60, retries=2)
+            mapped = partial.expand(app_id=["shop", "plan"])
+        assert made.get_task("task") is mapped
 
     def test_a_subclass_is_checked_too(self):
         class Build(MendixStartBuildOperator):
@@ -186,7 +214,7 @@ CHANGES = {
 def execute(operator, context):
     with pytest.raises(AirflowFailException) as failed:
         operator.execute(context)
-    return failed.value.__cause__
+    return failed.value.__context__
 
 
 @pytest.mark.usefixtures("server")
