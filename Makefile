@@ -15,7 +15,7 @@ TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azu
 # Processes of the tests would compile everything that they import, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
+.PHONY: help demo docs screenshots test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ docs: $(READY)  ## Build the documentation into build/docs; links and blocks of 
 	@$(BIN)/python -m pytest -q tests/docs
 	@$(BIN)/sphinx-build -q -W --keep-going -j auto docs build/docs
 	@echo "build/docs/index.html"
+
+screenshots: $(READY)  ## Make the pictures of the documentation anew (needs Chromium)
+	@$(BIN)/python -m docs.screenshots
 
 test: $(READY)  ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)

@@ -44,7 +44,20 @@ def get_provider_info() -> dict[str, object]:
                 ],
             }
         ],
-        "triggers": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.triggers.wait"]}],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [f"{_PACKAGE}.triggers.event", f"{_PACKAGE}.triggers.wait"],
+            }
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["mendix"],
+                "handler": f"{_PACKAGE}.assets.uris.sanitize_uri",
+                "factory": f"{_PACKAGE}.assets.uris.create_asset",
+                "to_openlineage_converter": f"{_PACKAGE}.assets.uris.to_openlineage",
+            }
+        ],
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
@@ -118,7 +131,7 @@ def get_provider_info() -> dict[str, object]:
                 "conn-fields": {
                     "personal_access_token": {
                         "label": "Personal access token",
-                        "description": "Only for the App Repository API (scope mx:modelrepository:repo:read).",
+                        "description": "To look up revisions; scope mx:modelrepository:repo:read.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "repository_url": {

@@ -10,14 +10,15 @@
     ├── RedirectedError              a redirect, never followed with credentials    (final)
     ├── MendixResponseError          Mendix refused
     │   ├── InvalidRequestError          400 INVALID_APPID, INVALID_PARAMETERS, …   (final)
-    │   ├── UnauthorizedError            401                                        (final)
+    │   ├── UnauthorizedError            401, 400 INVALID_CREDENTIALS               (final)
     │   ├── ForbiddenError               403                                        (final)
-    │   ├── NotFoundError                404 NOT_FOUND
+    │   ├── RetiredApiError              the endpoint is retired, however it refuses    (final)
+    │   ├── NotFoundError                404 NOT_FOUND                              (final)
     │   │   ├── AppNotFoundError             APP_NOT_FOUND                          (final)
     │   │   ├── BranchNotFoundError          BRANCH_NOT_FOUND                       (final)
-    │   │   ├── PackageNotFoundError         PACKAGE_NOT_FOUND
+    │   │   ├── PackageNotFoundError         PACKAGE_NOT_FOUND                      (final)
     │   │   ├── EnvironmentNotFoundError     ENVIRONMENT_NOT_FOUND, …               (final)
-    │   │   └── StartJobNotFoundError        NO_SUCH_STARTJOB
+    │   │   └── StartJobNotFoundError        NO_SUCH_STARTJOB                       (final)
     │   ├── PackageInUseError            409 PACKAGE_IN_USE
     │   ├── TransportRefusedError        403 APP_IS_RUNNING, TRANSPORT_NOT_ALLOWED, … (final)
     │   ├── StopFailedError              500 STOP_FAILED                            (final)
@@ -26,13 +27,13 @@
     │   ├── AlreadyStartingError         500 APP_ALREADY_HAS_A_STARTING_JOB         (transient)
     │   ├── EnvironmentBusyError         400 ENVIRONMENT_BUSY, INVALID_STATE        (transient)
     │   ├── RestoreRefusedError          400 ERROR_NOT_ALLOWED                      (final)
-    │   ├── BuildFailedError             500 BUILD_FAILED, on the start call
+    │   ├── BuildFailedError             500 BUILD_FAILED, on the start call        (final)
     │   ├── BuildNotSucceededError       500 BUILD_NOT_SUCCEEDED, on the deprecated download
     │   ├── RateLimitedError             429                                        (transient)
     │   └── ServiceUnavailableError      RS500; 5xx without a code, except 501, 505 (transient)
     ├── RevisionNotFoundError        the branch has no such revision, or none at all (final)
     ├── RevisionAlreadyBuiltError    the revision has a package, and if_exists="fail" (final)
-    ├── PackageFailedError           the package ended as ``Failed``
+    ├── PackageFailedError           the package ended as ``Failed``                (final)
     ├── PackageNotReadyError         the package has no file to download (yet)
     ├── ProductionRefusedError       the environment is production, and the task may not change it (final)
     ├── EnvironmentStateError        the environment is in a state that rules this out (final)
@@ -95,6 +96,7 @@ __all__ = [
     "RedirectedError",
     "RestoreFailedError",
     "RestoreRefusedError",
+    "RetiredApiError",
     "RevisionAlreadyBuiltError",
     "RevisionNotFoundError",
     "ServiceUnavailableError",
@@ -207,7 +209,7 @@ class InvalidRequestError(MendixResponseError):
 
 
 class UnauthorizedError(MendixResponseError):
-    """Mendix does not accept the credentials (401)."""
+    """Mendix does not accept the credentials (401, or ``INVALID_CREDENTIALS``)."""
 
     final = True
     advice = API_RIGHTS
@@ -220,14 +222,26 @@ class ForbiddenError(MendixResponseError):
     advice = API_RIGHTS
 
 
+class RetiredApiError(MendixResponseError):
+    """Mendix has retired the API, and no longer serves it for this app or at all."""
+
+    final = True
+
+
 class NotFoundError(MendixResponseError):
-    """The call names something that does not exist (404)."""
+    """The call names something that does not exist (404).
+
+    :cvar may_appear: whether it may have been made just now, and not be visible yet.
+    """
+
+    final = True
+    may_appear: ClassVar[bool] = True
 
 
 class AppNotFoundError(NotFoundError):
     """No such app, or the user may not see it."""
 
-    final = True
+    may_appear = False
     advice = (
         "app_id is the app's subdomain, not its name or its UUID; the user needs 'API Rights' on at least"
         " one of its environments."
@@ -237,7 +251,7 @@ class AppNotFoundError(NotFoundError):
 class BranchNotFoundError(NotFoundError):
     """No such branch."""
 
-    final = True
+    may_appear = False
     advice = "Check the branch: main, trunk, or its name with or without 'branches/'."
 
 
@@ -250,7 +264,7 @@ class PackageNotFoundError(NotFoundError):
 class EnvironmentNotFoundError(NotFoundError):
     """No such environment of the app."""
 
-    final = True
+    may_appear = False
     advice = "Use the environment's name exactly as Mendix spells it; upper and lower case count."
 
 
@@ -269,6 +283,7 @@ class PackageInUseError(MendixResponseError):
 class BuildFailedError(MendixResponseError):
     """Mendix refused to build: the start call itself answered that the build failed."""
 
+    final = True
     advice = "The Build API gives no reason; open the app's Environments page in the portal for the build output."
 
 
@@ -355,6 +370,8 @@ class RevisionAlreadyBuiltError(MendixError):
 
 class PackageFailedError(MendixError):
     """The package ended as ``Failed``."""
+
+    final = True
 
 
 class PackageNotReadyError(MendixError):

@@ -18,17 +18,17 @@ __all__ = ["fail_without_retry", "mendix_retry_policy"]
 
 
 @contextmanager
-def fail_without_retry(operator: BaseOperator, *also: type[MendixError]) -> Iterator[None]:
+def fail_without_retry(operator: BaseOperator) -> Iterator[None]:
     """Raise ``AirflowFailException`` for a final error, unless the task has a retry policy of its own.
 
     Airflow does not ask a retry policy about ``AirflowFailException``, and has no retry policies below 3.3.
 
-    :param also: errors that are final for this operator only.
+    An operator names in ``retried_errors`` the final errors that another try of it may fix.
     """
     try:
         yield
     except MendixError as error:
-        is_final = error.final or isinstance(error, also)
+        is_final = error.final and not isinstance(error, getattr(operator, "retried_errors", ()))
         if not is_final or getattr(operator, "retry_policy", None) is not None:
             raise
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error

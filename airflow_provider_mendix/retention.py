@@ -79,7 +79,7 @@ def plan(
     """
     groups: dict[str | None, list[Package]] = {}
     for package in packages:
-        groups.setdefault(package.branch_label if per_branch else None, []).append(package)
+        groups.setdefault(package.branch if per_branch else None, []).append(package)
     delete, keep = [], []
     for group in groups.values():
         last = _last_to_keep(group, keep_last)

@@ -19,6 +19,8 @@ DEFAULT_OUTAGE_TOLERANCE = 15 * 60.0
 """How long polling may keep failing before a wait gives up."""
 MAX_RETRY_AFTER = 15 * 60.0
 """The longest pause that a server can ask for."""
+DEFAULT_WATCH_INTERVAL = 60.0
+"""Seconds between two polls of a watcher."""
 VISIBILITY_TIMEOUT = 60.0
 """How long Mendix may take to list what it was asked to make."""
 VISIBILITY_POLL_INTERVAL = 5.0

@@ -16,7 +16,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
@@ -54,12 +56,15 @@ def main() -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", choices=["succeeds", "fails"], default="succeeds", help="how the build ends")
+    parser.add_argument(
+        "--team-server", choices=["serves", "retired"], default="serves", help="that API of Mendix"
+    )
     arguments = parser.parse_args()
     HOME.mkdir(exist_ok=True)
     try:
         given = [name for name in REAL if os.environ.get(name)]
         if not given:
-            return simulated(fails=arguments.build == "fails")
+            return simulated(fails=arguments.build == "fails", team_server=arguments.team_server)
         if len(given) < len(REAL):
             missing = ", ".join(name for name in REAL if name not in given)
             raise DemoError(f"{', '.join(given)} set, but not {missing}: to talk to Mendix, set all of them.")
@@ -70,9 +75,9 @@ def main() -> int:
         return 1
 
 
-def simulated(*, fails: bool) -> int:
+def simulated(*, fails: bool, team_server: Literal["serves", "retired"]) -> int:
     """Release an app of the simulator, which is told how the build ends."""
-    platform = Platform()
+    platform = Platform(options=Options(team_server=team_server))
     platform.permissions.add_account("demo@example.com", "demo-key-not-a-secret")
     platform.permissions.add_personal_access_token("demo-token-not-a-secret")
     platform.add_app("shop", name="Web Shop")

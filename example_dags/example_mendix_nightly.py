@@ -1,6 +1,6 @@
 """Every night: build the newest revision of several apps, unless it is built already, and prune old packages.
 
-Needs a connection to Mendix, for Git apps with a personal access token. The apps and the branch come from the
+Needs a connection to Mendix with a personal access token. The apps and the branch come from the
 run's parameters; each app is a mapped task group of its own, so that one app's failure stops no other.
 """
 

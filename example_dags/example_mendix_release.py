@@ -3,8 +3,8 @@
     revision → build → archive → approval → Acceptance → approval → Production
 
 `deploy_to` is the part to copy: back up, stop, transport, start, check that the app is up, and roll back if it is
-not. `docs/deploy-chain.md` explains why it is built like this. Needs a connection to Mendix, for a Git app with a
-personal access token, and one for the object storage if that is not the local disk.
+not. `docs/deploy-chain.md` explains why it is built like this. Needs a connection to Mendix with a personal access
+token, and one for the object storage if that is not the local disk.
 
 The approvals are Airflow's own, from 3.1 on. Before, there are none: the run deploys to Acceptance at once, and to
 Production only if it was started with `"production_approved": true`; otherwise it fails there.

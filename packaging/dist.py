@@ -66,7 +66,9 @@ def wrong_contents() -> list[str]:
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()} - ALWAYS_IN_SDIST
     return [
-        *compare(wheel.name, in_wheel, tracked(PACKAGE)),
+        *compare(
+            wheel.name, in_wheel, tracked(PACKAGE) | {f"{PACKAGE}/{name}" for name in tracked("example_dags")}
+        ),
         *compare(sdist.name, in_sdist, tracked(*in_sdist_by_pyproject())),
     ]
 

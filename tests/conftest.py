@@ -74,7 +74,7 @@ def server(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 
 @pytest.fixture
 def token(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give that connection a personal access token, which Git apps need."""
+    """Give that connection a personal access token, which looking up revisions takes."""
     use_token(monkeypatch, server)
     return TOKEN
 

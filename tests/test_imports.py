@@ -24,7 +24,7 @@ LAYERS = (
     ("triggers",),
     ("failures", "builds", "archive", "retention"),
     ("links",),
-    ("operators", "sensors", "transfers", "webhooks"),
+    ("operators", "sensors", "transfers", "assets", "webhooks"),
     ("plugin",),
 )
 """From the lowest layer up. A module imports from its own layer and from those below it."""

@@ -143,8 +143,8 @@ class TestEveryPlan:
     def test_keeps_what_it_must(self, packages, rules):
         """The rules once more, one after the other, as a person would apply them to one group."""
         deleted = plan(packages, **rules).delete
-        for line in {found.branch_label if rules["per_branch"] else None for found in packages}:
-            group = [found for found in packages if not rules["per_branch"] or found.branch_label == line]
+        for line in {found.branch if rules["per_branch"] else None for found in packages}:
+            group = [found for found in packages if not rules["per_branch"] or found.branch == line]
             gone = [found for found in group if found in deleted]
             stays = [found for found in group if found not in deleted]
             assert all(found.status in ("Succeeded", "Failed") and found.creation_date for found in gone)
@@ -160,8 +160,8 @@ class TestEveryPlan:
     @given(apps(), rules)
     def test_deletes_all_that_may_go(self, packages, rules):
         planned = plan(packages, **{**rules, "older_than": None})
-        for line in {found.branch_label if rules["per_branch"] else None for found in packages}:
-            group = [found for found in packages if not rules["per_branch"] or found.branch_label == line]
+        for line in {found.branch if rules["per_branch"] else None for found in packages}:
+            group = [found for found in packages if not rules["per_branch"] or found.branch == line]
             good = [found for found in group if found.status == "Succeeded" and found.creation_date]
             left = [found for found in good if found not in planned.delete]
             assert len(left) == min(len(good), rules["keep_last"])

@@ -19,6 +19,11 @@ from airflow_provider_mendix.exceptions import MalformedResponseError
 
 T = TypeVar("T")
 
+CREDENTIAL_TO_ADD = (
+    "a personal access token with the scope mx:modelrepository:repo:read, from"
+    " https://user-settings.mendix.com/link/developersettings"
+)
+"""Which token the API requires, and where to get it."""
 APP_REPOSITORY_API = Api(
     name="App Repository API",
     host=Host.REPOSITORY,

@@ -17,7 +17,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode
+from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host, decode, decode_date
 from airflow_provider_mendix.exceptions import PackageNotReadyError
 
 BUILD_API = Api(
@@ -26,6 +26,12 @@ BUILD_API = Api(
     prefix="/api/1",
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/build-api/",
 )
+
+TRANSPORT_RIGHTS = "Transport Rights"
+"""The permission with which a user may start builds and change environments."""
+
+_SVN_MAIN_LINE = ("Main line", "MainLine")
+"""How the names of packages show ``trunk``: in version 1 of the API, and in samples of version 4."""
 
 
 class PackageStatus(enum.StrEnum):
@@ -40,8 +46,10 @@ class PackageStatus(enum.StrEnum):
 
 if TYPE_CHECKING:
     Number: TypeAlias = int | float | None
+    Expiry: TypeAlias = pendulum.DateTime | None
 else:
     Number = Any  # decoded as Mendix sends it, and made a number by `_number`
+    Expiry = Any  # and made a date by `_date`
 
 
 class DownloadUrl(msgspec.Struct, frozen=True):
@@ -86,6 +94,7 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction. ``None`` if it sends no number above
         0: no file is empty.
     :param url: only if requested, and if there is a file.
+    :param expiry_date: when Mendix deletes it, if it says so; its form is not documented.
     """
 
     name: str | None = None
@@ -95,16 +104,21 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     creation_date: pendulum.DateTime | None = None
     size: Number = None
     url: DownloadUrl | None = None
+    expiry_date: Expiry = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "size", _number(self.size))
+        msgspec.structs.force_setattr(self, "expiry_date", _date(self.expiry_date))
 
     @property
-    def branch_label(self) -> str | None:
-        """The branch that it was built from, as its name shows it; ``Main line`` for an SVN trunk."""
+    def branch(self) -> str | None:
+        """The branch that it was built from, by its name and without ``branches/``."""
         ending = f"-{self.version}.mda"
         name = self.name or ""
-        return name.removesuffix(ending) if self.version and name.endswith(ending) else None
+        if not self.version or not name.endswith(ending):
+            return None
+        shown = name.removesuffix(ending)
+        return "trunk" if shown in _SVN_MAIN_LINE else shown
 
     def summary(self) -> dict[str, Any]:
         """Return JSON values for XCom, without the link."""
@@ -129,6 +143,13 @@ def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if 0 < value < math.inf else None
+
+
+def _date(value: object) -> pendulum.DateTime | None:
+    """Return a date; ``None`` for what is none, because no call fails for it."""
+    with contextlib.suppress(ValueError):
+        return cast(pendulum.DateTime, value if value is None else decode_date(pendulum.DateTime, value))
+    return None
 
 
 class LazyPackageList:
@@ -226,7 +247,12 @@ DOWNLOAD_PACKAGE = Endpoint[bytes](
     BUILD_API, "GET", "/apps/{app_id}/packages/{package_id}/download", returns=bytes, repeatable=True
 )
 START_BUILD = Endpoint[StartedBuild](
-    BUILD_API, "POST", "/apps/{app_id}/packages", returns=StartedBuild, repeatable=False
+    BUILD_API,
+    "POST",
+    "/apps/{app_id}/packages",
+    returns=StartedBuild,
+    repeatable=False,
+    permission=TRANSPORT_RIGHTS,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -11,7 +11,12 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api.response import OUTCOME_UNKNOWN, Response, error_of
-from airflow_provider_mendix.exceptions import InvalidInputError, MalformedResponseError, MendixError
+from airflow_provider_mendix.exceptions import (
+    InvalidInputError,
+    MalformedResponseError,
+    MendixError,
+    RetiredApiError,
+)
 
 T = TypeVar("T")
 
@@ -28,6 +33,7 @@ class Api(msgspec.Struct, frozen=True):
     """A family of endpoints: its host and its documentation.
 
     :param advice: what to do about an error code or an HTTP status, where this family knows more than the error.
+    :param retired: what to do instead of using the family, if Mendix has retired it.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Api(msgspec.Struct, frozen=True):
     prefix: str
     docs: str
     advice: tuple[tuple[int | str, str], ...] = ()
+    retired: str = ""
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
@@ -42,6 +49,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
 
     :param returns: the type of a successful response; ``None`` where the body does not matter.
     :param repeatable: whether sending a request twice has the same effect as sending it once.
+    :param permission: the permission that it may need beside API Rights.
     """
 
     api: Api
@@ -49,6 +57,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     path: str
     returns: Any
     repeatable: bool
+    permission: str = ""
 
     def call(
         self,
@@ -84,6 +93,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         """Path and query as they are sent."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
+    @property
+    def identity(self) -> Hashable:
+        """A key that calls have in common if one response serves them all."""
+        return self.endpoint.api.host.value, self.endpoint.method, self.target, self.endpoint.returns
+
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.path}"
 
@@ -105,10 +119,16 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
         :raises MendixError: the narrowest class, if the response is no success or cannot be read.
         """
+        api = self.endpoint.api
         if not 200 <= response.status < 300:
-            advice = dict(self.endpoint.api.advice)
-            refused = response.without(self.secrets)
-            raise error_of(str(self), refused, repeatable=self.endpoint.repeatable, advice=advice)
+            raise error_of(
+                str(self),
+                response.without(self.secrets),
+                repeatable=self.endpoint.repeatable,
+                advice=dict(api.advice),
+                permission=self.endpoint.permission,
+                retired=api.retired,
+            )
         returns = self.endpoint.returns
         if returns is None or returns is bytes:
             return cast(T, None if returns is None else response.body)
@@ -117,6 +137,10 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # The message does not quote the body, which may hold a signed URL.
             kind = response.headers.get("content-type", "no Content-Type")
+            if api.retired and response.body.lstrip()[:1] not in (b"[", b"{"):
+                raise RetiredApiError(
+                    f"{self}: HTTP {response.status}, but no JSON ({kind}). {api.retired}", status=response.status
+                ) from None
             raise MalformedResponseError(
                 f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
                 f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),
@@ -157,13 +181,15 @@ def decode(body: bytes | msgspec.Raw, kind: Any) -> Any:
     read = getattr(kind, "from_json", None)
     if read is not None:
         return read(body)
-    return msgspec.json.decode(body, type=kind, dec_hook=_decode_date)
+    return msgspec.json.decode(body, type=kind, dec_hook=decode_date)
 
 
-def _decode_date(kind: type, value: Any) -> Any:
+def decode_date(kind: type, value: Any) -> Any:
     """Return a date from either of Mendix's forms: milliseconds since the epoch, and RFC 3339 text."""
     if kind is not pendulum.DateTime:
         raise NotImplementedError(kind)
+    if isinstance(value, pendulum.DateTime):
+        return value
     try:
         if isinstance(value, str):
             found = pendulum.parse(value, exact=False, tz="UTC")

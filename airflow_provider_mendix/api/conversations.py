@@ -87,7 +87,7 @@ def app_id(project_id: str) -> Conversation[str]:
 
     :raises AppNotFoundError: if the user has access to no app of that project.
     """
-    wanted = inputs.project_id(project_id).lower()
+    wanted = inputs.project_id(project_id)
     apps: list[deploy.App] = yield deploy.list_apps()
     for app in apps:
         if (app.project_id or "").lower() == wanted:
@@ -178,14 +178,13 @@ def locate_branch(app_id: str, branch: str, *, has_token: bool) -> Conversation[
 
     :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``.
     :raises BranchNotFoundError: with the names of the existing branches.
+    :raises RetiredApiError: if there is no token, and Mendix does not serve the Team Server API.
     """
     app_id, branch = inputs.app_id(app_id), inputs.branch(branch)
     sources = yield from _sources(app_id, branch, has_token=has_token)
     for source in sources:
         try:
             return LocatedBranch(source, (yield source.newest()))
-        except AppNotFoundError as error:
-            raise _explain_team_server(error) from error
         except (NotFoundError, InvalidRequestError) as error:
             if not _is_about_the_branch(source, error):
                 raise
@@ -226,8 +225,9 @@ def _sources(app_id: str, branch: str, *, has_token: bool) -> Conversation[list[
     names = inputs.spellings(branch)
     if not has_token:
         log.info(
-            "The connection has no personal access token: asking the Team Server API, which Mendix has deprecated."
-            " It serves SVN apps only, and the newest %s revisions of a branch.",
+            "The connection has no personal access token: requesting revisions from the Team Server API, which"
+            " Mendix has retired. Where it is served, it knows SVN apps only, and the newest %s revisions of a"
+            " branch.",
             team_server.MAX_REVISIONS,
         )
         return [TeamServerBranch(app_id, name) for name in names]
@@ -301,11 +301,4 @@ def _not_on_branch(source: BranchSource, revision: str, searched: str) -> Revisi
     return RevisionNotFoundError(
         f"Revision {revision} is not on branch {source.branch} of app {source.app_id}: it is not among the"
         f" {searched}. Mendix may still build it; check_revision=False skips this check."
-    )
-
-
-def _explain_team_server(error: AppNotFoundError) -> AppNotFoundError:
-    return error.with_hint(
-        "The Team Server API serves licensed SVN apps only; for a Git app, the connection needs a personal access"
-        " token."
     )

@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from airflow_provider_mendix.api import inputs
-from airflow_provider_mendix.api.build import Package
+from airflow_provider_mendix.api.build import TRANSPORT_RIGHTS, Package
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 from airflow_provider_mendix.exceptions import InvalidInputError
 
@@ -188,17 +188,31 @@ GET_ENVIRONMENT = Endpoint[Environment](DEPLOY_API, "GET", _ENVIRONMENT, returns
 GET_ENVIRONMENT_PACKAGE = Endpoint[Package](
     DEPLOY_API, "GET", f"{_ENVIRONMENT}/package", returns=Package, repeatable=True
 )
-TRANSPORT_PACKAGE = Endpoint[None](DEPLOY_API, "POST", f"{_ENVIRONMENT}/transport", returns=None, repeatable=False)
-STOP_ENVIRONMENT = Endpoint[None](DEPLOY_API, "POST", f"{_ENVIRONMENT}/stop", returns=None, repeatable=False)
+TRANSPORT_PACKAGE = Endpoint[None](
+    DEPLOY_API, "POST", f"{_ENVIRONMENT}/transport", returns=None, repeatable=False, permission=TRANSPORT_RIGHTS
+)
+STOP_ENVIRONMENT = Endpoint[None](
+    DEPLOY_API, "POST", f"{_ENVIRONMENT}/stop", returns=None, repeatable=False, permission=TRANSPORT_RIGHTS
+)
 START_ENVIRONMENT = Endpoint[StartedEnvironment](
-    DEPLOY_API, "POST", f"{_ENVIRONMENT}/start", returns=StartedEnvironment, repeatable=False
+    DEPLOY_API,
+    "POST",
+    f"{_ENVIRONMENT}/start",
+    returns=StartedEnvironment,
+    repeatable=False,
+    permission=TRANSPORT_RIGHTS,
 )
 GET_START_JOB = Endpoint[StartJob](
     DEPLOY_API, "GET", f"{_ENVIRONMENT}/start/{{job_id}}", returns=StartJob, repeatable=True
 )
 GET_SETTINGS = Endpoint[Settings](DEPLOY_API, "GET", f"{_ENVIRONMENT}/settings", returns=Settings, repeatable=True)
 SET_SETTINGS = Endpoint[Settings](
-    DEPLOY_API, "POST", f"{_ENVIRONMENT}/settings", returns=Settings, repeatable=False
+    DEPLOY_API,
+    "POST",
+    f"{_ENVIRONMENT}/settings",
+    returns=Settings,
+    repeatable=False,
+    permission=TRANSPORT_RIGHTS,
 )
 
 

@@ -35,23 +35,13 @@ def app_id(value: object) -> str:
 def project_id(value: object) -> str:
     """Check the UUID of a project."""
     advice = "Use the App ID that the General tab of the app's Settings shows; the Deploy API calls it ProjectId."
-    text = _text("project_id", value, advice)
-    if not _UUID.fullmatch(text):
-        raise InvalidInputError(
-            f"project_id {text!r} is not a UUID. {advice} Do not give the app's subdomain or name."
-        )
-    return text
+    return uuid("project_id", value, f"{advice} Do not give the app's subdomain or name.")
 
 
 def package_id(value: object) -> str:
-    """Check the id of a package."""
-    text = _text("package_id", value, "Use the PackageId that the build task returned.")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text):
-        raise InvalidInputError(
-            f"package_id {text!r} is not an id. Use the PackageId that the build task returned,"
-            " not the package's name or version."
-        )
-    return text
+    """Check the id of a package: Mendix documents a UUID, and returns it in lower case."""
+    advice = "Use the PackageId that the build task returned, not the package's name or version."
+    return uuid("package_id", value, advice)
 
 
 def environment(value: object, name: str = "environment") -> str:
@@ -63,15 +53,16 @@ def environment(value: object, name: str = "environment") -> str:
     return text
 
 
-def uuid(name: str, value: object) -> str:
-    """Check an id that Mendix returns as a UUID.
+def uuid(name: str, value: object, advice: str | None = None) -> str:
+    """Check a UUID and return it in lower case, so that it equals the one in a response.
 
     :param name: its name in messages.
     """
-    text = _text(name, value, f"Use the {name} that Mendix returned.")
+    advice = advice or f"Use the {name} that Mendix returned."
+    text = _text(name, value, advice)
     if not _UUID.fullmatch(text):
-        raise InvalidInputError(f"{name} {text!r} is not a UUID. Use the {name} that Mendix returned.")
-    return text
+        raise InvalidInputError(f"{name} {text!r} is not a UUID. {advice}")
+    return text.lower()
 
 
 def revision(value: object, name: str = "revision") -> str:

@@ -34,6 +34,7 @@ from airflow_provider_mendix.exceptions import (
     RateLimitedError,
     RedirectedError,
     RestoreRefusedError,
+    RetiredApiError,
     ServiceUnavailableError,
     StartFailedError,
     StartJobNotFoundError,
@@ -47,11 +48,15 @@ _MAX_QUOTE = 300
 _MAX_PAGE = 2000
 
 _NEVER_PROCESSED = (501, 505)
+_CODES_OF_A_SERVED_API = ("BRANCH_NOT_FOUND", "INVALID_APPID", "INVALID_PARAMETERS")
+"""Codes by which a retired API shows that it still serves the app. ``APP_NOT_FOUND`` does not: for Git apps, the
+Team Server API has always answered so."""
 
 _BY_CODE: dict[str, type[MendixResponseError]] = {
     "INVALID_APPID": InvalidRequestError,
     "INVALID_PARAMETERS": InvalidRequestError,
     "INVALID_VERSION": InvalidRequestError,
+    "INVALID_CREDENTIALS": UnauthorizedError,
     "APP_NOT_FOUND": AppNotFoundError,
     "BRANCH_NOT_FOUND": BranchNotFoundError,
     "PACKAGE_NOT_FOUND": PackageNotFoundError,
@@ -168,7 +173,13 @@ class _ErrorBody(msgspec.Struct, rename="camel"):
 
 
 def error_of(
-    request: str, response: Response, *, repeatable: bool, advice: Mapping[int | str, str]
+    request: str,
+    response: Response,
+    *,
+    repeatable: bool,
+    advice: Mapping[int | str, str],
+    permission: str = "",
+    retired: str = "",
 ) -> MendixError:
     """Return the error that a response stands for.
 
@@ -176,8 +187,10 @@ def error_of(
     :param response: no success; its body must not hold secrets.
     :param repeatable: whether sending the request twice has the same effect as sending it once.
     :param advice: what to do about a code or a status, where the error's own advice does not fit.
+    :param permission: the permission that the call may need beside API Rights.
+    :param retired: what to do instead of using the API, if Mendix has retired it.
     """
-    if 300 <= response.status < 400:
+    if 300 <= response.status < 400 and not retired:
         return RedirectedError(
             f"{request}: HTTP {response.status} is a redirect, which is not followed because the"
             f" credentials would go along. {RedirectedError.advice}",
@@ -190,11 +203,16 @@ def error_of(
     message += f" {code}" if code else ""
     message += f": {body.said}" if body.said else ""
     message = message if message.endswith(".") else f"{message}."
+    if retired and not kind.transient and code not in _CODES_OF_A_SERVED_API and kind is not UnauthorizedError:
+        return RetiredApiError(f"{message} {retired}", status=response.status, code=code)
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
     refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
-    advised = {response.status: kind.advice, **advice}
-    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[response.status])
+    status = 401 if kind is UnauthorizedError else response.status
+    advised = {status: kind.advice, **advice}
+    hint = OUTCOME_UNKNOWN if outcome_unknown else advised.get(code or "", advised[status])
+    if permission and kind is ForbiddenError:
+        hint += f" This call may also need the permission '{permission}', which is granted there too."
     return kind(
         f"{message} {hint}".rstrip(),
         status=response.status,

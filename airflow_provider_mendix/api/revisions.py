@@ -11,7 +11,7 @@ from airflow_provider_mendix.api import app_repository, inputs, team_server
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import InvalidInputError, RevisionNotFoundError
 
-_GIT_HASH = 40
+GIT_HASH = 40
 _SHORT_HASH = 8
 
 
@@ -132,7 +132,7 @@ BranchSource = RepositoryBranch | TeamServerBranch
 
 def is_revision(given: str, full: str) -> bool:
     """Return whether a given revision means a known one. A Git hash may be shortened, a number may not."""
-    return given.lower() == full.lower() or (len(full) >= _GIT_HASH and full.lower().startswith(given.lower()))
+    return given.lower() == full.lower() or (len(full) >= GIT_HASH and full.lower().startswith(given.lower()))
 
 
 def is_shown_as(revision: str, shown: str) -> bool:
@@ -153,7 +153,7 @@ def is_newer(revision: str, than: str) -> bool:
 
     :raises InvalidInputError: if the known revision is a hash and the branch has numbers.
     """
-    if revision.isdigit() and len(revision) < _GIT_HASH:
+    if revision.isdigit() and len(revision) < GIT_HASH:
         if not than.isdigit():
             raise InvalidInputError(f"{than!r} is a Git commit hash, but the app's revisions are SVN numbers.")
         return int(revision) > int(than)

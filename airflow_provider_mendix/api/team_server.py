@@ -1,9 +1,9 @@
 """Mendix Team Server API: branches of an app and their newest revisions, by number.
 
-Mendix has deprecated it in favour of the App Repository API. It is the only one for SVN apps of users without a
-personal access token.
+Mendix has retired it, and removed its documentation, in favour of the App Repository API. Where it is still
+served, it is the only one for SVN apps of users without a personal access token. With a token, it is never asked.
 
-Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/
+Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/ (removed)
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 import pendulum
 
 from airflow_provider_mendix.api import inputs
+from airflow_provider_mendix.api.app_repository import CREDENTIAL_TO_ADD
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
 
 TEAM_SERVER_API = Api(
@@ -19,6 +20,7 @@ TEAM_SERVER_API = Api(
     host=Host.DEPLOY,
     prefix="/api/1",
     docs="https://docs.mendix.com/apidocs-mxsdk/apidocs/team-server-api/",
+    retired=f"Mendix has retired the Team Server API: add to the connection {CREDENTIAL_TO_ADD}.",
 )
 MAX_REVISIONS = 20
 """How many revisions a response has at most; older ones cannot be requested."""

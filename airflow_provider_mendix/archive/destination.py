@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.archive.provenance import branch_of, revision_of, version_of
+from airflow_provider_mendix.archive.provenance import revision_of, version_of
 from airflow_provider_mendix.archive.stores.selection import (
     LOCAL_SCHEMES,
     OBJECT_STORE_SCHEMES,
@@ -100,7 +100,7 @@ def fill(destination: str, app_id: str, package: Package) -> str:
         "package_id": package.package_id,
         "version": version_of(package),
         "revision": revision_of(package),
-        "branch": branch_of(package),
+        "branch": package.branch,
         "name": package.name,
     }
     filled = ""

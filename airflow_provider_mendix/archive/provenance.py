@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
-_SVN_MAIN_LINE = "Main line"
-
 log = logging.getLogger(__name__)
 
 
@@ -28,18 +26,13 @@ def revision_of(package: Package) -> str | None:
     return split_version(package.version)[1] if _has_four_parts(package) else None
 
 
-def branch_of(package: Package) -> str | None:
-    """Return the branch that a package was built from, by the package's name."""
-    return "trunk" if package.branch_label == _SVN_MAIN_LINE else package.branch_label
-
-
 def find_commit(hook: MendixHook, app_id: str, package: Package) -> tuple[Commit | None, str | None]:
     """Return the revision that was built and its Mendix version. A failure is logged and fails nothing."""
-    branch, revision = branch_of(package), revision_of(package)
+    branch, revision = package.branch, revision_of(package)
     if not branch or not revision:
         return None, None
     if not revision.isdigit() and not hook.has_token:
-        log.info("The manifest will not describe the commit: for Git apps that takes a personal access token.")
+        log.info("The manifest will not describe the commit: the connection has no personal access token.")
         return None, None
     try:
         found = hook.find_revision(app_id, branch, revision)

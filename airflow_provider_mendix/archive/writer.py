@@ -26,7 +26,7 @@ from airflow_provider_mendix.archive.manifest import (
     read_manifest,
 )
 from airflow_provider_mendix.archive.package_metadata import PackageMetadata, read_metadata
-from airflow_provider_mendix.archive.provenance import branch_of, find_commit, revision_of
+from airflow_provider_mendix.archive.provenance import find_commit, revision_of
 from airflow_provider_mendix.archive.stores.base import Store, Stored
 from airflow_provider_mendix.archive.verification import Verification, verify, withhold_last_chunk
 from airflow_provider_mendix.archive.zip_walk import ZipWalk
@@ -257,7 +257,7 @@ class _Writer:
             name=package.name,
             version=package.version,
             revision=revision_of(package),
-            branch=branch_of(package),
+            branch=package.branch,
             mendix_version=mendix_version or metadata.runtime_version,
             runtime_version=metadata.runtime_version,
             model_version=metadata.model_version,

@@ -74,6 +74,7 @@ def find_or_start(
     if (build := start.resolve(packages)) is not None:
         return build
     _log_why(intent, packages)
+    start.warn()
     return retry_until_timeout(
         start.attempt,
         timeout=outage_tolerance,
@@ -115,6 +116,11 @@ class _Start:
             self.policy.if_exists,
         )
         return Build(resolved.package_id, _target_of(self.intent, resolved), is_reused=True)
+
+    def warn(self) -> None:
+        """Log what is not known about the revision, once for all attempts."""
+        if self._target and self._target.warning:
+            log.warning(self._target.warning)
 
     def attempt(self) -> Build | BuildCapacityWait:
         """Start the build, unless an attempt before has started it."""

@@ -8,17 +8,16 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_mendix.api.app_repository import CREDENTIAL_TO_ADD
 from airflow_provider_mendix.api.build import Package, PackageStatus, split_version
-from airflow_provider_mendix.api.revisions import is_shown_as
+from airflow_provider_mendix.api.revisions import GIT_HASH, is_shown_as
 from airflow_provider_mendix.builds.intent import Intent
-from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, RevisionAlreadyBuiltError
+from airflow_provider_mendix.exceptions import MendixError, RetiredApiError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.waits.package import BuildCapacityWait
 
 Bump = Literal["patch", "minor", "major"]
 IfExists = Literal["rebuild", "reuse", "skip", "fail"]
-
-_SVN_MAIN_LINE = "Main line"
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +43,13 @@ class Target(msgspec.Struct, frozen=True):
     :param revision: in full length where the repository could be asked.
     :param version: ``major.minor.patch``.
     :param branch: as the Build API expects it.
+    :param warning: what to log before the build is started: what is not known about the revision.
     """
 
     revision: str
     version: str
     branch: str | None
+    warning: str = ""
 
 
 def resolve(
@@ -60,7 +61,7 @@ def resolve(
     :raises RevisionAlreadyBuiltError: if the revision is built already and ``if_exists`` is ``"fail"``.
     :raises RevisionNotFoundError: if it is not on the branch.
     """
-    revision, branch = _resolve_revision(hook, intent, policy)
+    revision, branch, unchecked = _resolve_revision(hook, intent, policy)
     built = [
         package
         for package in packages_of(packages, revision, branch)
@@ -77,7 +78,8 @@ def resolve(
     limit = policy.max_parallel_builds
     if limit is not None and sum(package.is_unfinished for package in packages) >= limit:
         return BuildCapacityWait(intent.app_id, limit)
-    return Target(revision, intent.version or next_version(packages, policy.bump or "patch"), branch)
+    version = intent.version or next_version(packages, policy.bump or "patch")
+    return Target(revision, version, branch, f"{unchecked} {_hash_advice(revision)}".strip())
 
 
 def packages_of(packages: list[Package], revision: str, branch: str | None) -> list[Package]:
@@ -92,7 +94,7 @@ def packages_of(packages: list[Package], revision: str, branch: str | None) -> l
         for package in packages
         if package.status != PackageStatus.FAILED
         and is_shown_as(revision, split_version(package.version)[1])
-        and (branch is None or not revision.isdigit() or package.branch_label == _shown_branch(branch))
+        and (branch is None or not revision.isdigit() or package.branch == branch.removeprefix("branches/"))
     ]
     return sorted(found, key=_created_at, reverse=True)
 
@@ -117,7 +119,8 @@ def next_version(packages: list[Package], bump: Bump) -> str:
             return f"{major}.{minor}.{patch + 1}"
 
 
-def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> tuple[str, str | None]:
+def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> tuple[str, str | None, str]:
+    """Return the revision and the branch, and why it is not known whether the one is on the other."""
     if intent.revision is None:
         newest = hook.latest_revision(intent.app_id, intent.branch or "main")
         log.info(
@@ -129,32 +132,25 @@ def _resolve_revision(hook: MendixHook, intent: Intent, policy: BuildPolicy) -> 
             newest.date or "unknown date",
             newest.message or "no message",
         )
-        return newest.revision, newest.branch
+        return newest.revision, newest.branch, ""
     if intent.branch is None or not policy.check_revision:
-        return intent.revision, intent.branch
-    has_token = hook.has_token
-    if not has_token and not intent.revision.isdigit():
-        log.info(
-            "Not checking whether revision %s is on branch %s: for a Git app, that needs a personal access token"
-            " in connection %s.",
-            intent.revision,
-            intent.branch,
-            hook.mendix_conn_id,
-        )
-        return intent.revision, intent.branch
+        return intent.revision, intent.branch, ""
+    unchecked = f"Not checked whether revision {intent.revision} is on branch {intent.branch}"
+    if not hook.has_token and not intent.revision.isdigit():
+        return intent.revision, intent.branch, f"{unchecked}: the connection lacks {CREDENTIAL_TO_ADD}."
     try:
         found = hook.find_revision(intent.app_id, intent.branch, intent.revision)
-    except (AppNotFoundError, ForbiddenError) as error:
-        if has_token:
+    except MendixError as error:
+        # Mendix has retired the Team Server API: a build must not depend on it.
+        if hook.has_token or not (error.transient or isinstance(error, RetiredApiError)):
             raise
-        # The Team Server API does not serve every app that the Build API builds.
-        log.warning("Could not check whether revision %s is on its branch. %s", intent.revision, error)
-        return intent.revision, intent.branch
-    return found.revision, found.branch
+        return intent.revision, intent.branch, f"{unchecked}. {error}"
+    return found.revision, found.branch, ""
 
 
-def _shown_branch(branch: str) -> str:
-    return _SVN_MAIN_LINE if branch == "trunk" else branch.removeprefix("branches/")
+def _hash_advice(revision: str) -> str:
+    is_short = not revision.isdigit() and len(revision) < GIT_HASH
+    return "Give the full hash: with a short one, Mendix may time out on a large repository." if is_short else ""
 
 
 def _created_at(package: Package) -> float:

@@ -33,9 +33,9 @@ def headers_and_body(account: Account, call: Call[Any]) -> tuple[dict[str, str],
     }
     if call.endpoint.returns is bytes:
         headers["Accept-Encoding"] = "identity"
-    if call.body is None:
-        return headers, None
-    return {**headers, "Content-Type": "application/json"}, msgspec.json.encode(call.body)
+    if call.endpoint.method != "GET":
+        headers["Content-Type"] = "application/json"  # Mendix wants it without a body, too
+    return headers, None if call.body is None else msgspec.json.encode(call.body)
 
 
 def response_of(account: Account, status: int, headers: Mapping[str, str], body: bytes) -> Response:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_mendix.api.app_repository import APP_REPOSITORY_API, get_repository
+from airflow_provider_mendix.api.app_repository import APP_REPOSITORY_API, CREDENTIAL_TO_ADD, get_repository
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.api.deploy import DEPLOY_API, App, list_apps
 from airflow_provider_mendix.client.account import Account
@@ -38,7 +38,7 @@ def _test_api_key(account: Account, send: Send) -> tuple[bool, str, list[App]]:
 def _test_token(account: Account, send: Send, apps: list[App]) -> tuple[bool, str]:
     """Request a repository, the only thing that a token gives access to; a missing one proves the token too."""
     if not account.has_token:
-        return True, "Personal access token: none given; it is only needed for Git apps."
+        return True, f"Personal access token: none given. To look up revisions, add {CREDENTIAL_TO_ADD}."
     project_id = next((app.project_id for app in apps if app.project_id), _NO_PROJECT)
     host = urlsplit(account.base_url(APP_REPOSITORY_API)).netloc
     try:

@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mendix.api import (
     app_repository,
-    backups,
     build,
     conversations,
     deploy,
@@ -19,10 +18,10 @@ from airflow_provider_mendix.api import (
     team_server,
 )
 from airflow_provider_mendix.api.call import Call, Conversation, drive
-from airflow_provider_mendix.api.conversations import EnvironmentIds
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import MendixError, PackageNotReadyError
+from airflow_provider_mendix.hooks._backups import BackupMethods
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -39,7 +38,7 @@ __all__ = ["MendixHook"]
 T = TypeVar("T")
 
 
-class MendixHook(BaseHook):
+class MendixHook(BackupMethods, BaseHook):
     """Talk to Mendix with the credentials of an Airflow connection of type ``mendix``.
 
     The connection: login is the Mendix user name, password its API key; host and port override the base URL
@@ -66,7 +65,7 @@ class MendixHook(BaseHook):
         super().__init__()
         self.mendix_conn_id = mendix_conn_id
         self._client: MendixClient | None = None
-        self._environment_ids: dict[tuple[str, str], EnvironmentIds] = {}
+        self._environment_ids = {}
 
     def get_conn(self) -> MendixClient:
         """Return the client that this hook sends with; it opens no connection before the first call."""
@@ -245,7 +244,10 @@ class MendixHook(BaseHook):
         return self.run(conversations.app_id(project_id))
 
     def list_branches(self, app_id: str) -> list[team_server.Branch]:
-        """Return the branches of an app from the Team Server API, which Mendix has deprecated."""
+        """Return the branches of an app from the Team Server API, which Mendix has retired.
+
+        :raises RetiredApiError: if Mendix does not serve it.
+        """
         return self.send(team_server.list_branches(app_id))
 
     def get_branch(self, app_id: str, branch: str) -> team_server.Branch:
@@ -292,9 +294,11 @@ class MendixHook(BaseHook):
     def latest_revision(self, app_id: str, branch: str = "main") -> BranchRevision:
         """Return the newest revision of a branch, of a Git or an SVN app.
 
-        The App Repository API is asked if the connection has a personal access token, else the Team Server API.
+        The App Repository API is asked if the connection has a personal access token, else the Team Server API,
+        which Mendix has retired.
 
         :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :raises RetiredApiError: if the connection has no token, and Mendix does not serve the Team Server API.
         :raises BranchNotFoundError: if there is no such branch.
         :raises RevisionNotFoundError: if nothing has been committed to it.
         """
@@ -362,37 +366,3 @@ class MendixHook(BaseHook):
         :param settings: as :meth:`get_settings` returned them, with other values.
         """
         return self.send(deploy.set_settings(app_id, environment, settings))
-
-    def environment_ids(self, app_id: str, environment: str) -> EnvironmentIds:
-        """Return the UUIDs by which the Backups API knows an environment. They are requested once."""
-        key = (app_id, environment)
-        if key not in self._environment_ids:
-            self._environment_ids[key] = self.run(conversations.environment_ids(app_id, environment))
-        return self._environment_ids[key]
-
-    def list_snapshots(self, app_id: str, environment: str) -> Iterator[backups.Snapshot]:
-        """Yield the snapshots of an environment; each further page is requested when it is needed."""
-        return backups.all_snapshots(self.send, *self.environment_ids(app_id, environment))
-
-    def create_snapshot(self, app_id: str, environment: str, *, comment: str | None = None) -> backups.Snapshot:
-        """Start to back up an environment. A second call makes a second snapshot."""
-        return self.send(backups.create_snapshot(*self.environment_ids(app_id, environment), comment=comment))
-
-    def get_snapshot(self, app_id: str, environment: str, snapshot_id: str) -> backups.Snapshot:
-        """Return one snapshot."""
-        return self.send(backups.get_snapshot(*self.environment_ids(app_id, environment), snapshot_id))
-
-    def create_restore(
-        self, app_id: str, environment: str, snapshot_id: str, *, db_only: bool = False
-    ) -> backups.Restore:
-        """Start to restore a snapshot over all data of an environment, which must be stopped.
-
-        :param snapshot_id: of this environment, or of another one of the same app.
-        :param db_only: keep the files as they are.
-        """
-        ids = self.environment_ids(app_id, environment)
-        return self.send(backups.create_restore(*ids, snapshot_id, db_only=db_only))
-
-    def get_restore(self, app_id: str, environment: str, restore_id: str) -> backups.Restore:
-        """Return one restore."""
-        return self.send(backups.get_restore(*self.environment_ids(app_id, environment), restore_id))

@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_mendix.exceptions import MendixError, MendixResponseError, ProductionRefusedError
+from airflow_provider_mendix.exceptions import (
+    MendixError,
+    MendixResponseError,
+    ProductionRefusedError,
+    UnauthorizedError,
+)
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 
 if TYPE_CHECKING:
@@ -72,7 +77,7 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
             yield
         except MendixResponseError as error:
             # A refused key cannot read the state either.
-            if error.transient or error.status == 401:
+            if error.transient or isinstance(error, UnauthorizedError):
                 raise
             raise error.with_hint(self.describe_state(hook)) from error
 
@@ -97,7 +102,7 @@ class MendixChangingOperator(MendixEnvironmentOperator):
 
     def __init__(self, *, allow_production: bool = False, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
-        self.allow_production = boolean("allow_production", allow_production)
+        self.allow_production: bool = checked("allow_production", allow_production)
 
     def check_allowed(self, hook: MendixHook) -> Environment:
         """Return the environment as it is now, if the task may change it.

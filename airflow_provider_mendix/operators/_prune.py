@@ -14,7 +14,7 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import InvalidInputError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, count
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -82,14 +82,12 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
-        if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta()):
-            raise ValueError(f"older_than must be a timedelta that is not negative, not {older_than!r}.")
         self.app_id: Any = app_id
-        self.keep_last = count("keep_last", keep_last)
-        self.per_branch = boolean("per_branch", per_branch)
-        self.older_than = older_than
+        self.keep_last: int = checked("keep_last", keep_last)
+        self.per_branch: bool = checked("per_branch", per_branch)
+        self.older_than: timedelta | None = checked("older_than", older_than)
         # `dry_run` itself is a method of every operator.
-        self.is_dry_run = boolean("dry_run", dry_run)
+        self.is_dry_run: bool = checked("dry_run", dry_run)
         self.only_if_archived: Any = only_if_archived
         self.archive_conn_id: Any = archive_conn_id
         self.mendix_conn_id: Any = mendix_conn_id

@@ -1,7 +1,7 @@
 """Check what an author gave to an operator, a sensor or a transfer: at parse time, and again after rendering.
 
-At parse time, a constructor calls :func:`boolean`, :func:`count`, :func:`seconds`, :func:`choice`: these arguments
-are not templated, and a wrong value fails the import of the DAG with the name of the argument.
+At parse time, a constructor calls :func:`checked` for each argument that is not templated, and ``partial`` does so
+for a mapped task: a wrong value fails the import of the DAG with the name of the argument.
 
 :func:`as_written` names the arguments for a marker, alike in every process that parses the DAG.
 
@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_mendix.exceptions import InvalidInputError
+from airflow_provider_mendix.settings import MIN_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,60 +35,104 @@ _LONGEST_DURATION = timedelta(days=3650).total_seconds()
 _NO_VALUE = ("", "none", "null", "undefined", "nan")
 
 
-def boolean(name: str, value: bool) -> bool:
-    """Return a switch.
+class InvalidArgumentError(AirflowFailException, ValueError):
+    """An argument is wrong. If a mapped task finds that out when it runs, its retries are not used."""
 
-    :raises ValueError: if it is anything but ``True`` or ``False``; text such as ``"False"`` would count as true.
-    """
+
+def boolean(name: str, value: bool) -> bool:
+    """Return a switch: ``True`` or ``False``, because text such as ``"False"`` would count as true."""
     if not isinstance(value, bool):
-        raise ValueError(  # noqa: TRY004
+        raise InvalidArgumentError(
             f"{name} must be True or False, not {_shown(value)}. It is not templated: write the value in the DAG."
         )
     return value
 
 
 def count(name: str, value: int, *, at_least: int = 1) -> int:
-    """Return a whole number.
-
-    :raises ValueError: if it is not an ``int``, or too small.
-    """
+    """Return a whole number."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(  # noqa: TRY004
+        raise InvalidArgumentError(
             f"{name} must be a whole number, not {_shown(value)}. It is not templated: write the value in the DAG."
         )
     if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, not {value}.")
+        raise InvalidArgumentError(f"{name} must be at least {at_least}, not {value}.")
     return value
 
 
 def seconds(name: str, value: float | timedelta, *, at_least: float) -> float:
-    """Return a duration in seconds.
-
-    :raises ValueError: if it is neither a number of seconds nor a ``timedelta``, not finite, or too short or long.
-    """
+    """Return a duration in seconds, given as a number or as a ``timedelta``."""
     given: Any = value.total_seconds() if isinstance(value, timedelta) else value
     if not isinstance(given, int | float) or isinstance(given, bool):
-        raise ValueError(  # noqa: TRY004
+        raise InvalidArgumentError(
             f"{name} must be a number of seconds or a timedelta, not {_shown(value)}. It is not templated: write"
             " the value in the DAG."
         )
-    if not math.isfinite(given):
-        raise ValueError(f"{name} must be finite, not {given}.")
+    if isinstance(given, float) and not math.isfinite(given):
+        raise InvalidArgumentError(f"{name} must be finite, not {given}.")
     if given < at_least:
-        raise ValueError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
+        raise InvalidArgumentError(f"{name} must be at least {at_least:.0f} seconds, not {given}.")
     if given > _LONGEST_DURATION:
-        raise ValueError(f"{name} must be at most {_LONGEST_DURATION:.0f} seconds, not {given}.")
+        raise InvalidArgumentError(f"{name} must be at most {_LONGEST_DURATION:.0f} seconds, not {given}.")
     return float(given)
 
 
-def choice(name: str, value: T, choices: Collection[T]) -> T:
-    """Return one of a few values.
-
-    :raises ValueError: if it is none of them.
-    """
-    if not any(type(value) is type(one) and value == one for one in choices):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}.")
+def age(name: str, value: timedelta) -> timedelta:
+    """Return an age."""
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidArgumentError(f"{name} must be a timedelta that is not negative, not {_shown(value)}.")
     return value
+
+
+def choice(name: str, value: T, choices: Collection[T]) -> T:
+    """Return one of a few values."""
+    if not any(type(value) is type(one) and value == one for one in choices):
+        raise InvalidArgumentError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}.")
+    return value
+
+
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(
+        (
+            "allow_production",
+            "auto_sync_db",
+            "check_revision",
+            "db_only",
+            "deferrable",
+            "dry_run",
+            "exponential_backoff",
+            "fast_path",
+            "missing_ok",
+            "never_fail",
+            "per_branch",
+            "require_manifest",
+            "retry_failed_build",
+            "silent_fail",
+            "skip_if_built",
+            "soft_fail",
+            "wait_for_completion",
+        ),
+        boolean,
+    ),
+    **dict.fromkeys(("keep_last", "max_parallel_builds"), count),
+    **dict.fromkeys(("poke_interval", "poll_interval"), partial(seconds, at_least=MIN_POLL_INTERVAL)),
+    "timeout": partial(seconds, at_least=1),
+    "outage_tolerance": partial(seconds, at_least=0),
+    "older_than": age,
+    "bump": partial(choice, choices=("patch", "minor", "major")),
+    "if_exists": partial(choice, choices=("rebuild", "reuse", "skip", "fail")),
+    "in_use": partial(choice, choices=("fail", "skip")),
+    "on_clear": partial(choice, choices=("rebuild", "reattach")),
+}
+"""How each argument is checked that is not templated; a name means the same in every operator."""
+_MAY_BE_NONE = ("bump", "deferrable", "max_parallel_builds", "older_than")
+
+
+def checked(name: str, value: Any) -> Any:
+    """Return the value of an argument that is not templated.
+
+    :raises InvalidArgumentError: if it is wrong.
+    """
+    return value if value is None and name in _MAY_BE_NONE else CHECKS[name](name, value)
 
 
 def as_written(**arguments: object) -> str:
@@ -92,7 +140,7 @@ def as_written(**arguments: object) -> str:
 
     Call it in the constructor: rendering replaces the arguments.
 
-    :raises ValueError: if an argument has no such text.
+    :raises InvalidArgumentError: if an argument has no such text.
     """
     return repr([(name, _stable_text(name, value)) for name, value in arguments.items()])
 
@@ -107,6 +155,13 @@ class RenderedArguments:
 
     template_fields: Collection[str]
     given: frozenset[str] = frozenset()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return Airflow's partial task after a check of its arguments."""
+        for name in CHECKS.keys() & kwargs.keys():
+            checked(name, kwargs[name])
+        return super().partial(**kwargs)  # type: ignore[misc]
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, and remember each templated argument that has ever had a value."""
@@ -184,7 +239,7 @@ def _stable_text(name: str, value: object) -> str:
     text = str(value)
     has_text = type(value).__str__ is not object.__str__ or type(value).__repr__ is not object.__repr__
     if not has_text or re.search(r"\bat 0x[0-9a-fA-F]+", text):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"{name} cannot be {_shown(value)}: it has no text that stays the same in every process, by which a"
             " retry could find what this task has started. Give text, a template or the output of a task."
         )

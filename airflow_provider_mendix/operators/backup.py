@@ -13,7 +13,7 @@ from airflow_provider_mendix.exceptions import EnvironmentStateError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
-from airflow_provider_mendix.operators.arguments import as_written, boolean
+from airflow_provider_mendix.operators.arguments import as_written, checked
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     def __init__(self, *, snapshot_id: Text, db_only: bool = False, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
         self.snapshot_id: Any = snapshot_id
-        self.db_only = boolean("db_only", db_only)
+        self.db_only: bool = checked("db_only", db_only)
 
     def execute(self, context: Context) -> str:
         """Start the restore, and wait for it if asked to."""

@@ -10,12 +10,11 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 from airflow_provider_mendix.settings import (
     DEFAULT_OUTAGE_TOLERANCE,
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
-    MIN_POLL_INTERVAL,
     default_deferrable,
 )
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_mendix.exceptions import MendixError
     from airflow_provider_mendix.operators.signatures import OperatorArguments, Text
     from airflow_provider_mendix.waits.base import Wait
 
@@ -38,7 +38,10 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
     :param poll_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
+    :cvar retried_errors: final errors that another try of the operator may fix.
     """
+
+    retried_errors: tuple[type[MendixError], ...] = ()
 
     def __init__(
         self,
@@ -53,11 +56,11 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.mendix_conn_id: Any = mendix_conn_id
-        self.wait_for_completion = boolean("wait_for_completion", wait_for_completion)
-        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
-        self.poll_interval = seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL)
-        self.timeout = seconds("timeout", timeout, at_least=1)
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
+        self.wait_for_completion: bool = checked("wait_for_completion", wait_for_completion)
+        self.deferrable: bool = default_deferrable() if deferrable is None else checked("deferrable", deferrable)
+        self.poll_interval: float = checked("poll_interval", poll_interval)
+        self.timeout: float = checked("timeout", timeout)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
 
     @property
     def max_wait(self) -> float:

@@ -20,7 +20,7 @@ from airflow_provider_mendix.exceptions import (
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -125,11 +125,10 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     :param poll_interval: seconds between two polls, at least 5.
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
-    :raises AirflowFailException: if Mendix refuses the transport, the environment does not exist, it is production
-        and not allowed, a value is invalid or the key is refused. The reason is its ``__cause__``, and its message
-        has the state of the environment.
+    :raises AirflowFailException: if Mendix refuses the transport, the package is ``Failed`` or does not exist, the
+        environment does not exist, it is production and not allowed, a value is invalid or the key is refused. The
+        reason is its ``__cause__``, and its message has the state of the environment.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` yet.
-    :raises PackageFailedError: if the package is ``Failed``.
     :raises WaitTimeoutError: if the package is not there in time.
     """
 
@@ -152,7 +151,9 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (package_id is None) == (from_environment is None):
-            raise ValueError("Give either package_id, or from_environment to promote the package that is there.")
+            raise InvalidArgumentError(
+                "Give either package_id, or from_environment to promote the package that is there."
+            )
         self.package_id: Any = package_id
         self.from_environment: Any = from_environment
 
@@ -276,7 +277,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
     def __init__(self, *, auto_sync_db: bool = True, **kwargs: Unpack[ChangingArguments]) -> None:
         super().__init__(**kwargs)
-        self.auto_sync_db = boolean("auto_sync_db", auto_sync_db)
+        self.auto_sync_db: bool = checked("auto_sync_db", auto_sync_db)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the app unless it runs, and wait if asked to."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_mendix.api import deploy, inputs
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
+    BuildFailedError,
     MendixError,
     PackageFailedError,
     PackageInUseError,
@@ -20,7 +20,12 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.links.portal import PROJECT_ID_KEY, MendixEnvironmentsLink
 from airflow_provider_mendix.operators._prune import MendixPrunePackagesOperator
-from airflow_provider_mendix.operators.arguments import RenderedArguments, as_written, boolean, choice, count
+from airflow_provider_mendix.operators.arguments import (
+    InvalidArgumentError,
+    RenderedArguments,
+    as_written,
+    checked,
+)
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
@@ -79,7 +84,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
     :param on_clear: what to do when the task is cleared: ``"rebuild"``, or ``"reattach"`` to a package that it has
         started before, unless that is ``Failed``.
-    :param retry_failed_build: let the task's retries start a new build after one that ended as ``Failed``. By
+    :param retry_failed_build: let the task's retries start a new build after one that Mendix reports as failed. By
         default such a build fails the task for good: the same revision would most likely fail again.
     :param mendix_conn_id: id of the Airflow connection.
     :param wait_for_completion: wait until the package is ``Succeeded``.
@@ -91,8 +96,8 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     :raises AirflowFailException: if a value is invalid (before any request), the key is refused, the app does not
         exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__cause__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
-    :raises BuildFailedError: if Mendix refuses to build.
     :raises PackageFailedError: if the build ends as ``Failed``, with ``retry_failed_build=True``.
+    :raises BuildFailedError: if Mendix answers the start with ``BUILD_FAILED``, with ``retry_failed_build=True``.
     :raises OutageError: if the start or the polls keep failing.
     :raises WaitTimeoutError: if the package is not done in time.
     """
@@ -126,27 +131,26 @@ class MendixStartBuildOperator(MendixWaitingOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (version is None) == (bump is None):
-            raise ValueError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
+            raise InvalidArgumentError("Give either version, such as '2.5.4', or bump, such as 'patch'.")
         self.app_id: Any = app_id
         self.revision: Any = revision
         self.version: Any = version
-        self.bump: Bump | None = choice("bump", bump, (None, "patch", "minor", "major"))
+        self.bump: Bump | None = checked("bump", bump)
         self.branch: Any = branch
-        self.check_revision = boolean("check_revision", check_revision)
+        self.check_revision: bool = checked("check_revision", check_revision)
         self.description: Any = description
-        self.on_clear: OnClear = choice("on_clear", on_clear, ("rebuild", "reattach"))
-        self.retry_failed_build = boolean("retry_failed_build", retry_failed_build)
-        self._final_errors = () if retry_failed_build else (PackageFailedError,)
-        self.if_exists: IfExists = choice("if_exists", if_exists, ("rebuild", "reuse", "skip", "fail"))
-        self.max_parallel_builds = (
-            None if max_parallel_builds is None else count("max_parallel_builds", max_parallel_builds)
-        )
+        self.on_clear: OnClear = checked("on_clear", on_clear)
+        self.retry_failed_build: bool = checked("retry_failed_build", retry_failed_build)
+        if retry_failed_build:
+            self.retried_errors = (PackageFailedError, BuildFailedError)
+        self.if_exists: IfExists = checked("if_exists", if_exists)
+        self.max_parallel_builds: int | None = checked("max_parallel_builds", max_parallel_builds)
         self._as_written = as_written(app_id=app_id, revision=revision, version=version, bump=bump, branch=branch)
 
     def execute(self, context: Context) -> str:
         """Find or start the build, and wait for it if asked to."""
         hook = MendixHook(self.mendix_conn_id)
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             self.check_rendered(context)
             build = self._find_or_start(hook, context)
             self._package_id = build.package_id
@@ -169,14 +173,14 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         """Go on after the triggerer has waited for the package."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             return self._push_phases(result_of(event), context)
 
     def resume_after_capacity(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after the triggerer has waited for capacity for the build."""
         from airflow_provider_mendix.waits.event import result_of
 
-        with fail_without_retry(self, *self._final_errors):
+        with fail_without_retry(self):
             result_of(event)
         return self.execute(context)
 
@@ -229,8 +233,13 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         )
 
     def _push_build(self, build: Build, context: Context) -> None:
-        target = msgspec.structs.asdict(build.target)
-        values = {"package_id": build.package_id, **target, "is_reused": build.is_reused}
+        values = {
+            "package_id": build.package_id,
+            "revision": build.target.revision,
+            "version": build.target.version,
+            "branch": build.target.branch,
+            "is_reused": build.is_reused,
+        }
         context["ti"].xcom_push(key=BUILD_KEY, value=values)
         if build.extra:
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
@@ -266,8 +275,8 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
     :param missing_ok: accept a package that does not exist, instead of failing.
     :param in_use: what to do if an environment still uses the package: ``"fail"`` the task, or ``"skip"`` it.
     :param mendix_conn_id: id of the Airflow connection.
-    :raises AirflowFailException: if a value is invalid (before any request) or the key is refused.
-    :raises PackageNotFoundError: if there is no such package, unless ``missing_ok``.
+    :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or there is no
+        such package, unless ``missing_ok``.
     :raises PackageInUseError: if it is in use, unless ``in_use="skip"``.
     """
 
@@ -286,8 +295,8 @@ class MendixDeletePackageOperator(RenderedArguments, BaseOperator):
         super().__init__(**kwargs)
         self.app_id: Any = app_id
         self.package_id: Any = package_id
-        self.missing_ok = boolean("missing_ok", missing_ok)
-        self.in_use = choice("in_use", in_use, ("fail", "skip"))
+        self.missing_ok: bool = checked("missing_ok", missing_ok)
+        self.in_use: str = checked("in_use", in_use)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:

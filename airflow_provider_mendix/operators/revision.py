@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_mendix.exceptions import NotFoundError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -31,8 +30,8 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
     The task returns ``app_id``, ``branch`` (as the start operator expects it), ``revision`` (in full length),
     ``author``, ``date``, ``message``, ``mendix_version``.
 
-    It asks the App Repository API if the connection has a personal access token, which a Git app needs. Otherwise
-    it asks the Team Server API, which Mendix has deprecated.
+    The connection needs a personal access token. Without one, the operator asks the Team Server API, which Mendix
+    has retired, and fails if Mendix does not serve it.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
 
@@ -61,12 +60,12 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
         super().__init__(**kwargs)
         self.app_id: Any = app_id
         self.branch: Any = branch
-        self.skip_if_built = boolean("skip_if_built", skip_if_built)
+        self.skip_if_built: bool = checked("skip_if_built", skip_if_built)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look up the revision, and whether it was built."""
-        with fail_without_retry(self, NotFoundError):
+        with fail_without_retry(self):
             self.check_rendered(context)
             hook = MendixHook(self.mendix_conn_id)
             newest = hook.latest_revision(self.app_id, self.branch)

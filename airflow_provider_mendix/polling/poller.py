@@ -88,15 +88,16 @@ class Poller:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def poll(self, wait: Wait, *, due_in: float = 0.0, expires_in: float = inf) -> Any:
+    async def poll(self, wait: Wait, *, due_in: float = 0.0, expires_in: float = inf, app_id: str = "") -> Any:
         """Return the response to one poll, or the ``MendixError`` that came instead.
 
         :param due_in: seconds until the poll is due. It may be served earlier by the request of another wait.
         :param expires_in: seconds until the response is no longer of use.
+        :param app_id: the app whose wake-up lets it fall due at once; empty for none.
         """
         if self.error:
             raise self.error
-        request = PollRequest(wait, current_clock().ticks(), due_in, expires_in)
+        request = PollRequest(wait, current_clock().ticks(), due_in, expires_in, app_id)
         self._unresolved.add(request)
         self._queue.add(request)
         if request.due_at < self._asleep_until:
@@ -107,11 +108,29 @@ class Poller:
             self._unresolved.discard(request)
             self._queue.remove(request)
 
-    async def run(self, conversation: Conversation[T], *, due_in: float = 0.0, expires_in: float = inf) -> T:
+    def poll_now(self, app_id: str) -> None:
+        """Let the polls that wait for a wake-up of an app fall due at once."""
+        now = current_clock().ticks()
+        for request in self._unresolved:
+            if request.app_id == app_id:
+                self._queue.hasten(request, now)
+        self._wakeup.set()
+
+    async def has_token(self) -> bool:
+        """Return whether the connection has a personal access token.
+
+        :raises MendixError: if the connection cannot be read.
+        """
+        return await self._client.has_token()
+
+    async def run(
+        self, conversation: Conversation[T], *, due_in: float = 0.0, expires_in: float = inf, app_id: str = ""
+    ) -> T:
         """Drive a conversation through the shared client and return its result.
 
         :param due_in: seconds until its first call is due.
         :param expires_in: seconds until the result is no longer of use.
+        :param app_id: the app whose wake-up lets its first call fall due at once; empty for none.
         :raises MendixError: the error of a call that the conversation does not handle, or one of its own.
         """
         expires_at = current_clock().ticks() + expires_in
@@ -119,8 +138,8 @@ class Poller:
             call = next(conversation)
             while True:
                 left = max(0.0, expires_at - current_clock().ticks())
-                response = await self.poll(_CallWait(call), due_in=due_in, expires_in=left)
-                due_in = 0.0
+                response = await self.poll(_CallWait(call), due_in=due_in, expires_in=left, app_id=app_id)
+                due_in, app_id = 0.0, ""
                 if isinstance(response, MendixError):
                     call = conversation.throw(response)
                 else:
@@ -267,13 +286,16 @@ class Poller:
 
 
 class _CallWait(Wait, frozen=True):
-    """One call of a conversation, in the form in which the queue takes it. It shares its request with nothing."""
+    """One call of a conversation, in the form in which the queue takes it.
+
+    A call that changes nothing shares its request with the same call of other conversations and waits.
+    """
 
     one_call: Call[Any]
 
     @property
     def batch_key(self) -> Hashable:
-        return id(self)
+        return self.one_call.identity if self.one_call.endpoint.repeatable else id(self)
 
     def call(self) -> Call[Any]:
         return self.one_call

@@ -18,12 +18,14 @@ class PollRequest:
 
     :param due_in: seconds until it falls due.
     :param expires_in: seconds until its response is no longer of use.
+    :param app_id: the app whose wake-up lets it fall due at once; empty for none.
     :ivar not_before: when another wait's request may serve it at the earliest.
     :ivar is_single: whether no shared request can serve it.
     :ivar is_open: whether it is in the queue.
     """
 
     __slots__ = (
+        "app_id",
         "batch_key",
         "due_at",
         "expires_at",
@@ -35,8 +37,9 @@ class PollRequest:
         "wait",
     )
 
-    def __init__(self, wait: Wait, now: float, due_in: float, expires_in: float) -> None:
+    def __init__(self, wait: Wait, now: float, due_in: float, expires_in: float, app_id: str = "") -> None:
         self.wait = wait
+        self.app_id = app_id
         self.batch_key = wait.batch_key
         self.interval = due_in
         self.due_at = now + due_in
@@ -82,6 +85,12 @@ class PollQueue:
             batch.discard(request)
             if not batch:
                 del self._batches[request.batch_key]
+
+    def hasten(self, request: PollRequest, now: float) -> None:
+        """Let a request that waits for its time fall due now."""
+        if request.is_open and request.due_at > now:
+            request.due_at = request.not_before = now
+            self.add(request)
 
     def oldest(self, now: float) -> PollRequest | None:
         """Return the request that has been due for longest, if any is due."""

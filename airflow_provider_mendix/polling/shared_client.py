@@ -69,6 +69,14 @@ class SharedClient:
         """Return the seconds until Mendix accepts requests again, by its ``Retry-After``."""
         return max(0.0, self._backoff_until - current_clock().ticks())
 
+    async def has_token(self) -> bool:
+        """Return whether the connection has a personal access token.
+
+        :raises MendixError: if the connection cannot be read.
+        """
+        client = self._client or await self._open(current_clock().ticks())
+        return client.account.has_token
+
     async def send(self, call: Call[T], due_at: float) -> T:
         """Send a call that the rate limiter has counted; send it again if refused credentials have changed.
 

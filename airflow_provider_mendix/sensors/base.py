@@ -23,11 +23,10 @@ from airflow_provider_mendix.exceptions import (
 )
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError, RenderedArguments, checked
 from airflow_provider_mendix.settings import (
     DEFAULT_POLL_INTERVAL,
     DEFAULT_TIMEOUT,
-    MIN_POLL_INTERVAL,
     default_deferrable,
 )
 
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
     from airflow_provider_mendix.operators.signatures import AirflowSensorArguments, Text
     from airflow_provider_mendix.waits.base import Wait
     from airflow_provider_mendix.waits.poll_state import PollState
-
-_ENDINGS = (NotFoundError, PackageFailedError)
-"""Errors after which the sensor's condition can no longer come true, beside the final ones."""
 
 
 class MendixSensor(RenderedArguments, BaseSensorOperator):
@@ -69,12 +65,12 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
     ) -> None:
         _check_options(kwargs)
         super().__init__(
-            poke_interval=seconds("poke_interval", poke_interval, at_least=MIN_POLL_INTERVAL),
-            timeout=seconds("timeout", timeout, at_least=1),
+            poke_interval=checked("poke_interval", poke_interval),
+            timeout=checked("timeout", timeout),
             **kwargs,
         )
         self.mendix_conn_id: Any = mendix_conn_id
-        self.deferrable = default_deferrable() if deferrable is None else boolean("deferrable", deferrable)
+        self.deferrable: bool = default_deferrable() if deferrable is None else checked("deferrable", deferrable)
         self._progress: tuple[Wait, PollState] | None = None
 
     def make_wait(self, hook: MendixHook, began_at: float) -> Wait:
@@ -139,13 +135,13 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
     def _errors_of_a_sensor(self) -> Iterator[None]:
         try:
             # With soft_fail, Airflow's base class skips the task on AirflowFailException.
-            with nullcontext() if self.soft_fail else fail_without_retry(self, *_ENDINGS):
+            with nullcontext() if self.soft_fail else fail_without_retry(self):
                 try:
                     yield
                 except WaitTimeoutError as error:
                     self._skip_if("soft_fail", error)
                     raise AirflowSensorTimeout(str(error)) from error
-                except _ENDINGS as error:
+                except (NotFoundError, PackageFailedError) as error:
                     if not isinstance(error, AppNotFoundError):
                         self._skip_if("soft_fail", error)
                     raise
@@ -165,11 +161,13 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
 def _check_options(options: Mapping[str, Any]) -> None:
     """Check the options of Airflow's base class that differ between its modes."""
     for name in ("soft_fail", "never_fail", "silent_fail", "exponential_backoff"):
-        boolean(name, options.get(name, False))
+        checked(name, options.get(name, False))
     if options.get("silent_fail"):
-        raise ValueError(
+        raise InvalidArgumentError(
             "silent_fail is not supported: transient errors mean 'not yet' anyway, and other errors stay. Leave it"
             " out, or use soft_fail or never_fail to skip the task."
         )
     if options.get("exponential_backoff"):
-        raise ValueError("exponential_backoff is not supported: set poke_interval, which all modes keep.")
+        raise InvalidArgumentError(
+            "exponential_backoff is not supported: set poke_interval, which all modes keep."
+        )

@@ -9,6 +9,7 @@ from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.exceptions import InvalidInputError
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.operators.arguments import InvalidArgumentError
 from airflow_provider_mendix.sensors.base import MendixSensor
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class MendixEnvironmentSensor(MendixSensor):
     ) -> None:
         super().__init__(**kwargs)
         if status is None and package_id is None:
-            raise ValueError("Give status, such as 'Running', or package_id, or both.")
+            raise InvalidArgumentError("Give status, such as 'Running', or package_id, or both.")
         self.app_id: Any = app_id
         self.environment: Any = environment
         self.status: Any = status
@@ -88,4 +89,4 @@ class MendixEnvironmentSensor(MendixSensor):
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return the environment or the package on it."""
-        return {**result, "package_id": self.package_id} if self.package_id is not None else result
+        return result if self.package_id is None else {**result, "package_id": inputs.package_id(self.package_id)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
@@ -55,7 +56,8 @@ class MendixPackageSensor(MendixSensor):
         """Return a wait for the package, which may have been started just now."""
         from airflow_provider_mendix.waits.package import PackageWait
 
-        return PackageWait(self.app_id, self.package_id, visible_by=began_at + VISIBILITY_TIMEOUT)
+        app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
+        return PackageWait(app_id, package_id, visible_by=began_at + VISIBILITY_TIMEOUT)
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return the package, and send its phases to Airflow's metrics."""

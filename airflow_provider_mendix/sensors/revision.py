@@ -32,8 +32,8 @@ class MendixRevisionSensor(MendixSensor):
     skips the task. Connection problems and unreadable responses mean "not yet", until the time-out. A refused key
     or personal access token fails the task at once.
 
-    If the connection has a personal access token, which a Git app needs, the sensor polls the App Repository API;
-    otherwise the Team Server API, which Mendix has deprecated.
+    The connection needs a personal access token. Without one, the sensor polls the Team Server API, which Mendix
+    has retired, and fails if Mendix does not serve it.
 
     Source: https://docs.mendix.com/apidocs-mxsdk/apidocs/app-repository-api/
 

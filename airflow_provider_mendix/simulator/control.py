@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
+from airflow_provider_mendix.simulator import page
 from airflow_provider_mendix.simulator.deliveries import EventType, deliver
 from airflow_provider_mendix.simulator.faults.registry import InvalidFaultError
 from airflow_provider_mendix.simulator.platform import Platform
@@ -266,6 +267,8 @@ def _planner(queue_of: Callable[[Platform], Outcomes]) -> _Action:
 
 _ACTIONS: dict[tuple[str, str], _Action] = {
     ("GET", "journal"): (None, lambda platform, _: list(platform.journal)),
+    ("GET", "overview"): (None, lambda platform, _: page.overview(platform)),
+    ("GET", "apps"): (None, lambda platform, _: page.apps(platform)),
     ("GET", "packages"): (None, _packages),
     ("GET", "environments"): (None, _environments),
     ("GET", "commits"): (None, _commits),

@@ -3,15 +3,16 @@
 Import them in a ``conftest.py`` or a test, or write there
 ``pytest_plugins = ["airflow_provider_mendix.simulator.fixtures"]``.
 
-A fixture of yours named ``mendix_apps`` returns the subdomains of the apps; without it there is ``shop``.
+A fixture of yours named ``mendix_apps`` returns the subdomains of the apps; without it there is ``shop``. One
+named ``mendix_options`` returns the :class:`~airflow_provider_mendix.simulator.options.Options`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
-from typing import cast
+from collections.abc import Iterator
+from typing import TypeVar, cast
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_mendix.clock import Clock, ManualClock, SystemClock, use_c
 from airflow_provider_mendix.simulator.faults.registry import Faults
 from airflow_provider_mendix.simulator.inprocess import install
 from airflow_provider_mendix.simulator.journal import Journal
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
@@ -30,7 +32,8 @@ _KEY = "api-key-of-the-tester"
 _TOKEN = "token-of-the-tester"  # noqa: S105
 _IN_PROCESS_URL = "https://mendix.simulator.invalid"
 _IN_PROCESS_REPOSITORY_URL = "https://repository.simulator.invalid"
-_APPS = "mendix_apps"
+
+T = TypeVar("T")
 
 
 class MendixSimulator(msgspec.Struct, frozen=True):
@@ -98,22 +101,22 @@ def mendix_simulator_in_process(
 
 
 def _platform(request: pytest.FixtureRequest, clock: Clock) -> Platform:
-    platform = Platform(clock)
+    platform = Platform(clock, options=_fixture(request, "mendix_options", Options()))
     platform.permissions.add_account(_USER, _KEY)
     platform.permissions.add_personal_access_token(_TOKEN)
-    for app_id in _apps(request):
+    for app_id in _fixture(request, "mendix_apps", ("shop",)):
         platform.add_app(app_id)
     return platform
 
 
-def _apps(request: pytest.FixtureRequest) -> Iterable[str]:
-    """Return the value of the user's fixture, looked up by name: an imported fixture cannot request it."""
+def _fixture(request: pytest.FixtureRequest, name: str, default: T) -> T:
+    """Return the value of a user's fixture, looked up by name: an imported fixture cannot request it."""
     try:
-        return cast("Iterable[str]", request.getfixturevalue(_APPS))
+        return cast("T", request.getfixturevalue(name))
     except pytest.FixtureLookupError as error:
-        if error.argname != _APPS:
+        if error.argname != name:
             raise
-        return ("shop",)
+        return default
 
 
 def _set_connection(monkeypatch: pytest.MonkeyPatch, url: str, repository_url: str) -> None:

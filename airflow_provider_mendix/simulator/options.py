@@ -6,10 +6,16 @@ from typing import Literal
 
 import msgspec
 
+TeamServerResponse = Literal[
+    "not_found", "app_not_found", "gone", "not_implemented", "forbidden", "redirect", "page"
+]
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What Mendix's documentation leaves open. The defaults are what evidence favours.
 
+    :param wrong_key_status: status of ``INVALID_CREDENTIALS``, the response to a wrong user name or API key. A
+        personal access token in place of the key is 400, which was seen.
     :param unknown_app_on_list: code for a well-formed id of no app, when packages are listed.
     :param unknown_app_on_start: the same, when a build is started.
     :param list_apps_without_rights: whether the list of apps includes those on which the user has no API Rights.
@@ -23,6 +29,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param git_branch_names: whether it shows Git branches other than the main line with ``branches/`` or without.
     :param git_branch_paths: whether it finds Git branches by both forms of their names, or only as it shows them.
     :param team_server_branch_names: the same for the path of the Team Server API.
+    :param team_server: whether the Team Server API is served, as its documentation described it, or retired.
+    :param team_server_retired_response: how the retired API responds to every request: 404 with a page, 404
+        ``APP_NOT_FOUND``, 410, 501, 403, a redirect to a page, or 200 with a page.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
     :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
     :param uploaded_version: whether the version of an uploaded package comes from its ``model/metadata.json``
@@ -44,12 +53,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         database leaves it changed.
     :param every_version_needs_sync: whether a start of another version than the database's fails with
         ``INVALID_DB_STRUCTURE`` without ``AutoSyncDb``; with real models it depends on the models.
+    :param archive_links: whether each look at a finished archive renews the link to it, or it expires once.
     :param archive_ttl: seconds until a link to the archive of a snapshot expires.
     :param snapshot_lifetime: seconds until a snapshot expires and is removed; 90 days are the documentation's
         sample.
     :param tagged_versions: whether the Team Server API shows ``LatestTaggedVersion``.
     """
 
+    wrong_key_status: Literal[401, 400] = 401
     unknown_app_on_list: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "INVALID_APPID"
     unknown_app_on_start: Literal["INVALID_APPID", "APP_NOT_FOUND"] = "APP_NOT_FOUND"
     list_apps_without_rights: bool = False
@@ -62,6 +73,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     git_branch_names: Literal["prefixed", "bare"] = "prefixed"
     git_branch_paths: Literal["both", "as_shown"] = "both"
     team_server_branch_names: Literal["prefixed", "bare"] = "prefixed"
+    team_server: Literal["serves", "retired"] = "serves"
+    team_server_retired_response: TeamServerResponse = "not_found"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
     longest_upload: int = 10**9
     uploaded_version: Literal["from_content", "from_name", "absent"] = "from_content"
@@ -77,6 +90,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     start_job_lifetime: float | None = None
     failed_start_migrates: bool = True
     every_version_needs_sync: bool = False
+    archive_links: Literal["renewed", "once"] = "renewed"
     archive_ttl: int = 8 * 3600
     snapshot_lifetime: float = 90 * 24 * 3600.0
     tagged_versions: bool = True

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import parse_qsl
 
 from airflow_provider_mendix.simulator import control
+from airflow_provider_mendix.simulator.page import page
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.wire import HostName, Reply, Request, headers_of
 
@@ -81,6 +82,8 @@ class Server:
     def _respond(self, request: Request) -> Reply:
         if request.host == "api" and request.path.startswith(control.PREFIX):
             return control.respond(self.platform, request.method, request.path, request.body)
+        if request.host == "api" and (request.method, request.path) == ("GET", "/"):
+            return page()
         return self.platform.handle(request)
 
 

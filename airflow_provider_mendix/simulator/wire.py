@@ -46,12 +46,19 @@ class Reply(msgspec.Struct, frozen=True):
     drop: Literal["reset", "close"] | None = None
 
 
-class RefusedError(Exception):
+class RepliedError(Exception):
+    """A request is not handled any further: the reply is known."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"HTTP {reply.status}")
+        self.reply = reply
+
+
+class RefusedError(RepliedError):
     """A request is refused, in the shape that Mendix uses."""
 
     def __init__(self, status: int, code: str, message: str, content_type: str = "application/json") -> None:
-        super().__init__(message)
-        self.reply = json_reply({"errorMessage": message, "errorCode": code}, status, content_type)
+        super().__init__(json_reply({"errorMessage": message, "errorCode": code}, status, content_type))
 
 
 def json_reply(value: object, status: int = 200, content_type: str = "application/json") -> Reply:
@@ -62,6 +69,12 @@ def json_reply(value: object, status: int = 200, content_type: str = "applicatio
 def text_reply(status: int, text: str) -> Reply:
     """Return a response with one line of text."""
     return Reply(status, {"Content-Type": "text/plain; charset=utf-8"}, f"{text}\n".encode())
+
+
+def page_reply(status: int, title: str, **headers: str) -> Reply:
+    """Return a response with the page of a web server."""
+    page = f"<html><head><title>{status} {title}</title></head><body><h1>{title}</h1></body></html>\n"
+    return Reply(status, {"Content-Type": "text/html", **headers}, page.encode())
 
 
 def headers_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import RenderedArguments, boolean, seconds
+from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         self.destination_conn_id: Any = destination_conn_id
         self.if_object_exists: Any = if_object_exists
         self.verify: Any = verify
-        self.outage_tolerance = seconds("outage_tolerance", outage_tolerance, at_least=0)
-        self.fast_path = boolean("fast_path", fast_path)
+        self.outage_tolerance: float = checked("outage_tolerance", outage_tolerance)
+        self.fast_path: bool = checked("fast_path", fast_path)
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""
-        with fail_without_retry(self, PackageNotFoundError):
+        with fail_without_retry(self):
             try:
                 return self._archive(context)
             except ObjectExistsError as error:

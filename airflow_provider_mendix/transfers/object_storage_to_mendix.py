@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.deploy_v2 import StartedUpload, package_name
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import InvalidInputError, MendixError
+from airflow_provider_mendix.exceptions import InvalidInputError, MendixError, PackageFailedError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
-from airflow_provider_mendix.operators.arguments import boolean
+from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
@@ -73,6 +73,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "source", "source_conn_id", "name")
+    retried_errors = (PackageFailedError,)  # of an earlier try: another one uploads the file again
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
         self.source: Any = source
         self.source_conn_id: Any = source_conn_id
         self.name: Any = name
-        self.require_manifest = boolean("require_manifest", require_manifest)
+        self.require_manifest: bool = checked("require_manifest", require_manifest)
 
     def execute(self, context: Context) -> str:
         """Check the object, upload it unless that was done before, and wait if asked to."""

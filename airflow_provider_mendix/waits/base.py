@@ -65,7 +65,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def batch_key(self) -> Hashable:
         """The key of the waits that one request can serve."""
-        return self.call().target
+        return self.shared_call().identity
 
     def resolve(self) -> Conversation[Wait]:
         """Look up what the wait must know before its first poll, and return the wait that knows it.
@@ -96,7 +96,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def is_retryable(self, error: MendixError, now: float) -> bool:
         """Return whether to poll again after an error."""
-        is_missing = isinstance(error, NotFoundError) and not error.final
+        is_missing = isinstance(error, NotFoundError) and error.may_appear
         return error.transient or (is_missing and now < self.visible_by)
 
     def to_json(self) -> dict[str, Any]:

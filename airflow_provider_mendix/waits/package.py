@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import ClassVar
 
 from airflow_provider_mendix.api.build import (
@@ -29,10 +28,6 @@ class PackageWait(Wait, frozen=True, tag=True):
     @property
     def description(self) -> str:
         return f"Package {self.package_id} of app {self.app_id}"
-
-    @property
-    def batch_key(self) -> Hashable:
-        return self.app_id
 
     def call(self) -> Call[Package]:
         return get_package_lazily(self.app_id, self.package_id)
@@ -62,10 +57,6 @@ class BuildCapacityWait(Wait, frozen=True, tag=True):
     @property
     def description(self) -> str:
         return f"Capacity for a build of app {self.app_id}"
-
-    @property
-    def batch_key(self) -> Hashable:
-        return self.app_id
 
     def call(self) -> Call[LazyPackageList]:
         return list_packages_lazily(self.app_id)

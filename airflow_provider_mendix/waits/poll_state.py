@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from typing import Any, Self
 
 import msgspec
@@ -74,7 +74,8 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         at = self.next_poll_at
         if at <= now:
-            at = now + self.poll_interval * zlib.crc32(repr(wait.batch_key).encode()) / 2**32
+            digest = hashlib.blake2s(repr(wait.batch_key).encode(), digest_size=4).digest()
+            at = now + self.poll_interval * int.from_bytes(digest) / 2**32
         # The system's clock may have been set back.
         at = min(at, now + max(self.poll_interval, MAX_RETRY_AFTER))
         return msgspec.structs.replace(self, next_poll_at=self._capped(at), last_response_at=now)

@@ -35,7 +35,7 @@ class RevisionWait(Wait, frozen=True, tag=True):
 
     @property
     def batch_key(self) -> Hashable:
-        return self.source or (self.app_id, self.branch)
+        return self.call().identity if self.source else (self.app_id, self.branch)
 
     def resolve(self) -> Conversation[Wait]:
         if self.source is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage, Timeline
 
@@ -51,7 +52,7 @@ class Scenario:
         self.run_state = ""
         self._began = 0.0
         self.token = _new_key()
-        self.platform = RememberingPlatform()
+        self.platform = RememberingPlatform(options=Options(team_server="retired"))
         self.platform.permissions.add_account(USER, self.keys[0])
         self.platform.permissions.add_personal_access_token(self.token)
         self.platform.add_app("shop")

@@ -62,7 +62,7 @@ def check_call(
     request = mendix.wires[host].request
     assert (request.method, request.target) == (call.endpoint.method, target)
     assert (json.loads(request.body) if request.body else None) == body
-    assert request.headers.get("content-type") == (None if body is None else "application/json")
+    assert request.headers.get("content-type") == (None if call.endpoint.method == "GET" else "application/json")
     assert (
         credentials(request)
         == {

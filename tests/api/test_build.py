@@ -55,7 +55,7 @@ GET = build.get_package("calc", PACKAGE_ID)
 DELETE = build.delete_package("calc", PACKAGE_ID)
 DOWNLOAD = build.download_package("calc", PACKAGE_ID)
 PATH = "/api/1/apps/calc/packages"
-LEAST = {"PackageId": "b3d14e53", "Status": "Queued"}
+LEAST = {"PackageId": "b3d14e53-2654-4534-b374-9179a69ef3cf", "Status": "Queued"}
 
 
 def with_fields(package: Package, **fields: object) -> Package:
@@ -99,7 +99,7 @@ FIELDS = [
     (DownloadUrl, "build/package_with_url.json", ("Url",)),
     (StartedBuild, "build/started_build.json", ()),
 ]
-UNDOCUMENTED: dict[type, set[str]] = {}
+UNDOCUMENTED: dict[type, set[str]] = {Package: {"ExpiryDate"}}
 REFUSALS = [
     (LIST, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
     (GET, 400, "invalid_parameters_package", InvalidRequestError, InvalidRequestError.advice),
@@ -250,7 +250,7 @@ def test_an_odd_size_does_not_hide_other_packages(send, wire):
 def test_optional_fields_may_be_absent(send, wire):
     wire.answer(LEAST)
 
-    assert send(GET) == Package(package_id="b3d14e53", status="Queued")
+    assert send(GET) == Package(package_id="b3d14e53-2654-4534-b374-9179a69ef3cf", status="Queued")
 
 
 def test_unknown_fields_are_ignored(send, wire):
@@ -270,7 +270,7 @@ def test_an_app_without_packages(send, wire):
 def test_a_body_may_be_compressed(send, wire):
     wire.answer(gzip.compress(json.dumps(LEAST).encode()), Content_Encoding="gzip")
 
-    assert send(GET).package_id == "b3d14e53"
+    assert send(GET).package_id == "b3d14e53-2654-4534-b374-9179a69ef3cf"
 
 
 def body(**fields: object) -> bytes:

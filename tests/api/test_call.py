@@ -13,10 +13,10 @@ from .checks import endpoints
 FAMILIES = (app_repository, backups, build, deploy, deploy_v2, team_server)
 PROJECT_ID = "c0af1725-edae-4345-aea7-2f94f7760e33"
 JOB_ID = "66046953-ecf7-4550-a889-4b7e9f1e1705"
-GET = build.get_package("calc", "b3d14e53", url=True)
+GET = build.get_package("calc", "b3d14e53-2654-4534-b374-9179a69ef3cf", url=True)
 REVISIONS = team_server.list_revisions("calc", "trunk")
 COMMITS = app_repository.list_commits(PROJECT_ID, "main")
-LEAST = {"PackageId": "b3d14e53", "Status": "Queued"}
+LEAST = {"PackageId": "b3d14e53-2654-4534-b374-9179a69ef3cf", "Status": "Queued"}
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from airflow_provider_mendix.api import app_repository, conversations, deploy, t
 from airflow_provider_mendix.api.call import drive
 from airflow_provider_mendix.api.revisions import RepositoryBranch, TeamServerBranch
 from airflow_provider_mendix.exceptions import (
-    AppNotFoundError,
     BranchNotFoundError,
     EnvironmentNotFoundError,
     ForbiddenError,
     MalformedResponseError,
     MendixConnectionError,
     NotFoundError,
+    RetiredApiError,
     RevisionNotFoundError,
 )
 
@@ -82,9 +82,20 @@ def test_an_error_that_a_conversation_does_not_handle_is_raised(error):
     assert raised.value is error
 
 
-def test_an_app_without_team_server_needs_a_token():
-    with pytest.raises(AppNotFoundError, match="for a Git app, the connection needs a personal access token"):
-        drive(conversations.latest_revision("calc", "x", has_token=False), Script(AppNotFoundError("no app.")))
+def test_a_retired_team_server_api_ends_at_once():
+    script = Script(RetiredApiError("retired"))
+
+    with pytest.raises(RetiredApiError):
+        drive(conversations.latest_revision("calc", "x", has_token=False), script)
+
+    assert len(script.calls) == 1
+
+
+def test_the_list_of_branches_may_be_retired_too():
+    with pytest.raises(RetiredApiError):
+        drive(
+            conversations.latest_revision("calc", "x", has_token=False), Script(GONE, GONE, RetiredApiError("no"))
+        )
 
 
 @pytest.mark.parametrize(

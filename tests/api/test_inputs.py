@@ -25,9 +25,9 @@ HASH = "9f3ab2c1d4e5f60718293a4b5c6d7e8f90a1b2c3"
         (inputs.app_id, "a", "a"),
         (inputs.app_id, "100", "100"),
         (inputs.project_id, UUID, UUID),
-        (inputs.project_id, UUID.upper(), UUID.upper()),
+        (inputs.project_id, UUID.upper(), UUID),
         (inputs.package_id, UUID, UUID),
-        (inputs.package_id, "b3d14e53", "b3d14e53"),
+        (inputs.package_id, UUID.upper(), UUID),
         (inputs.environment, "Acceptance", "Acceptance"),
         (inputs.environment, "acceptance", "acceptance"),
         (inputs.environment, "Load Test 2", "Load Test 2"),
@@ -138,10 +138,16 @@ def test_what_was_not_rendered(check, value):
         ),
         (inputs.package_id, "Main line-2.5.4.63.mda", "not the package's name or version"),
         (inputs.package_id, "2.5.4.63", "not the package's name or version"),
-        (inputs.package_id, "a/b", "is not an id"),
-        (inputs.package_id, "..", "is not an id"),
-        (inputs.package_id, "x\n", "is not an id"),
-        (inputs.package_id, "{'package_id': 'x'}", "is not an id"),
+        (inputs.package_id, "a/b", "is not a UUID. Use the PackageId that the build"),
+        (inputs.package_id, "not-a-uuid", "is not a UUID"),
+        (inputs.package_id, f" {UUID}", "is not a UUID"),
+        (inputs.package_id, "..", "is not a UUID. Use the PackageId that the build"),
+        (inputs.package_id, "x\n", "is not a UUID. Use the PackageId that the build"),
+        (
+            inputs.package_id,
+            "{'package_id': 'x'}",
+            "is not a UUID. Use the PackageId that the build",
+        ),
         (inputs.environment, UUID, "is a UUID, but Mendix expects the name here. Use the environment's name"),
         (inputs.environment, UUID.upper(), "is a UUID, but Mendix expects the name here"),
         (inputs.environment, "", "environment is empty (it rendered to ''). Use the environment's name"),
@@ -206,8 +212,8 @@ def test_bad_value(check, value, says):
 
 
 @pytest.mark.parametrize("value", [UUID, UUID.upper()])
-def test_an_id_that_mendix_gave_passes_as_it_is(value):
-    assert inputs.uuid("snapshot_id", value) == value
+def test_an_id_is_returned_as_mendix_spells_it(value):
+    assert inputs.uuid("snapshot_id", value) == UUID
 
 
 @pytest.mark.parametrize(
@@ -333,10 +339,10 @@ def outcome(check, text) -> str | InvalidInputError:
         (lambda: deploy.get_environment("calc", UUID), "environment"),
         (lambda: deploy.get_environment_package("calc", ""), "environment"),
         (lambda: deploy.transport_package("calc", "Test", "Main line-2.5.4.63.mda"), "package_id"),
-        (lambda: deploy.transport_package("calc", UUID, "b3d14e53"), "environment"),
+        (lambda: deploy.transport_package("calc", UUID, UUID), "environment"),
         (lambda: deploy.stop_environment("calc", None), "environment"),
         (lambda: deploy.start_environment("calc", ".", auto_sync_db=True), "environment"),
-        (lambda: deploy.get_start_job("calc", "", "b3d14e53"), "environment"),
+        (lambda: deploy.get_start_job("calc", "", UUID), "environment"),
         (lambda: deploy.get_start_job("calc", "Test", None), "job_id"),
         (lambda: deploy.get_start_job("calc", "Test", ""), "job_id"),
         (lambda: deploy.get_start_job("calc", "Test", ".."), "job_id"),

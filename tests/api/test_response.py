@@ -76,6 +76,7 @@ CHANGES = (
         (500, {"errorCode": "BUILD_FAILED"}, BuildFailedError, "BUILD_FAILED", False),
         (503, {"errorCode": "BUILD_FAILED"}, BuildFailedError, "BUILD_FAILED", False),
         (400, {"errorCode": "PACKAGE_NOT_FOUND"}, PackageNotFoundError, "PACKAGE_NOT_FOUND", False),
+        (400, {"errorCode": "INVALID_CREDENTIALS"}, UnauthorizedError, "INVALID_CREDENTIALS", False),
         (500, {"errorCode": "SERVICE_UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
         (500, {"errorCode": "RS500"}, ServiceUnavailableError, "RS500", True),
         (503, {"errorCode": "SERVICE UNAVAILABLE"}, ServiceUnavailableError, "SERVICE_UNAVAILABLE", True),
@@ -163,7 +164,7 @@ def test_the_outcome_of_a_read_does_not_matter(mendix, call):
     assert str(mendix.refusal(call, b"", 502)) == f"{call}: HTTP 502."
 
 
-@pytest.mark.parametrize("call", [*READS, *CHANGES], ids=str)
+@pytest.mark.parametrize("call", [call for call in (*READS, *CHANGES) if call is not REVISIONS], ids=str)
 @pytest.mark.parametrize(("status", "kind"), [(401, UnauthorizedError), (403, ForbiddenError)])
 @pytest.mark.parametrize("body", [b"", HTML, {"errorCode": "SOMETHING_NEW", "errorMessage": "Not for you."}])
 def test_a_refused_key_is_named_with_its_permission(mendix, call, status, kind, body):
@@ -175,6 +176,21 @@ def test_a_refused_key_is_named_with_its_permission(mendix, call, status, kind, 
     assert "'API Rights'" in str(error)
     assert "Permissions tab" in str(error)
     assert "mx:" not in str(error)
+
+
+@pytest.mark.parametrize("call", [call for call in CHANGES if call is not DELETE][:-2], ids=str)
+def test_a_refused_change_names_the_other_permission_too(mendix, call):
+    assert "'Transport Rights'" in str(mendix.refusal(call, b"", 403))
+    assert "'Transport Rights'" not in str(mendix.refusal(call, b"", 401))
+    assert "'Transport Rights'" not in str(mendix.refusal(LIST, b"", 403))
+
+
+@pytest.mark.parametrize("call", [*READS, *CHANGES], ids=str)
+def test_refused_credentials_are_a_refused_key_whatever_the_status(mendix, call):
+    error = mendix.refusal(call, {"errorCode": "INVALID_CREDENTIALS", "errorMessage": "No."}, 400)
+
+    assert type(error) is UnauthorizedError
+    assert "a personal access token has a field of its own" in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -8,11 +8,18 @@ import pendulum
 import pytest
 
 from airflow_provider_mendix.api import team_server
-from airflow_provider_mendix.exceptions import AppNotFoundError, BranchNotFoundError, InvalidRequestError
+from airflow_provider_mendix.exceptions import (
+    BranchNotFoundError,
+    InvalidRequestError,
+    RetiredApiError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+)
 
 from ..wire import SAMPLES
 from .checks import (
     CANARY,
+    HTML,
     check_absent_and_null,
     check_call,
     check_fields,
@@ -51,6 +58,10 @@ EXPECTED_REVISIONS = [
         mendix_version="5.6.0",
     ),
 ]
+RETIRED = (
+    "Mendix has retired the Team Server API: add to the connection a personal access token with the scope"
+    " mx:modelrepository:repo:read, from https://user-settings.mendix.com/link/developersettings."
+)
 BRANCHES = team_server.list_branches("calc")
 BRANCH = team_server.get_branch("calc", "statistical functions")
 REVISIONS = team_server.list_revisions("calc", "branches/development")
@@ -93,12 +104,12 @@ FIELDS = [
 UNDOCUMENTED = {team_server.Branch: {"LatestTaggedVersion"}}
 REFUSALS = [
     (BRANCHES, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
-    (BRANCHES, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (BRANCHES, 404, "app_not_found", RetiredApiError, RETIRED),
     (BRANCH, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
-    (BRANCH, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (BRANCH, 404, "app_not_found", RetiredApiError, RETIRED),
     (BRANCH, 404, "branch_not_found", BranchNotFoundError, BranchNotFoundError.advice),
     (REVISIONS, 400, "invalid_appid", InvalidRequestError, InvalidRequestError.advice),
-    (REVISIONS, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
+    (REVISIONS, 404, "app_not_found", RetiredApiError, RETIRED),
     (REVISIONS, 404, "branch_not_found", BranchNotFoundError, BranchNotFoundError.advice),
 ]
 TRANSIENT: set[str] = set()
@@ -209,3 +220,43 @@ def test_unknown_keys_are_ignored_at_any_depth(mendix, call, answer):
 )
 def test_a_success_that_cannot_be_read(mendix, call, answer, says):
     check_malformed(mendix, call, answer, says)
+
+
+@pytest.mark.parametrize("call", [BRANCHES, BRANCH, REVISIONS], ids=str)
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (404, b"", {}),
+        (404, HTML, {"content_type": "text/html"}),
+        (404, {"errorCode": "NOT_FOUND"}, {}),
+        (410, b"", {}),
+        (501, b"", {}),
+        (403, b"", {}),
+        (403, {"errorCode": "NO_ACCESS"}, {}),
+        (301, b"", {"location": "https://docs.mendix.com/"}),
+        (400, {"errorCode": "API_REMOVED"}, {}),
+        (200, HTML, {"content_type": "text/html"}),
+        (200, b"", {"content_type": "text/plain"}),
+    ],
+)
+def test_whatever_a_retired_api_answers_is_one_final_error(mendix, call, status, body, headers):
+    error = mendix.refusal(call, body, status, **headers)
+
+    assert type(error) is RetiredApiError
+    assert error.final
+    assert error.status == status
+    assert str(error).startswith(f"{call}: HTTP {status}")
+    assert str(error).endswith(f". {RETIRED}") or str(error).endswith(f"). {RETIRED}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b"", UnauthorizedError),
+        (503, b"", ServiceUnavailableError),
+        (500, HTML, ServiceUnavailableError),
+        (404, {"errorCode": "BRANCH_NOT_FOUND"}, BranchNotFoundError),
+    ],
+)
+def test_what_says_nothing_about_the_api_is_no_retirement(mendix, status, body, kind):
+    assert type(mendix.refusal(BRANCH, body, status)) is kind

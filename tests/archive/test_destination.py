@@ -33,6 +33,7 @@ def test_what_the_package_tells_is_filled_in(destination, filled):
     ("name", "version", "branch"),
     [
         ("Main line-2.5.4.63.mda", "2.5.4.63", "trunk"),
+        ("MainLine-2.5.4.63.mda", "2.5.4.63", "trunk"),
         ("main-0.0.19.62e3d711.mda", "0.0.19.62e3d711", "main"),
         ("feature-x-2.5.4.63.mda", "2.5.4.63", "feature-x"),
         ("feature/x-2.5.4.63.mda", "2.5.4.63", "feature-x"),

@@ -104,7 +104,7 @@ class TestAnotherObject:
         with pytest.raises(AirflowFailException, match="manifest"):
             transfer(package_id, place).execute(context)
 
-    def test_an_object_that_somebody_has_written_over(self, archived, package_id, place, host, context):
+    def test_an_object_that_was_written_over(self, archived, package_id, place, host, context):
         place.put(OLD)
         with pytest.raises(AirflowFailException, match=f"{len(OLD)} bytes, but its manifest says {SIZE}"):
             transfer(package_id, place).execute(context)

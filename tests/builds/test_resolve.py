@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import get_args
 
 import pendulum
 import pytest
@@ -12,13 +13,18 @@ from hypothesis import strategies as st
 
 from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.builds.resolve import next_version, packages_of
-from airflow_provider_mendix.exceptions import InvalidInputError, RevisionAlreadyBuiltError
+from airflow_provider_mendix.exceptions import InvalidInputError, RetiredApiError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
+from airflow_provider_mendix.simulator.options import Options, TeamServerResponse
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
 
 from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
 TOKEN = "token-of-ana-9876543210"
+RETIRED = (
+    "Mendix has retired the Team Server API: add to the connection a personal access token with the scope"
+    " mx:modelrepository:repo:read, from https://user-settings.mendix.com/link/developersettings."
+)
 UNBUILT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -45,6 +51,10 @@ def context_of(clock, map_index=-1, **changes):
 
 def posts(platform):
     return [entry.body for entry in platform.journal.requests("POST")]
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def refused(operator, context):
@@ -132,15 +142,33 @@ class TestRevisionOnItsBranch:
         assert f"Revision {elsewhere} is not on branch" in str(error)
         assert not posts(mendix)
 
-    def test_that_cannot_be_checked_is_built_with_a_log_line(self, mendix, context, caplog):
+    def test_that_cannot_be_checked_is_built_with_a_warning(self, mendix, context, caplog):
         run_task(start_build(revision=UNBUILT, mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == UNBUILT
-        assert "Not checking whether" in caplog.text
+        (warning,) = warnings(caplog)
+        assert warning.startswith(
+            f"Not checked whether revision {UNBUILT} is on branch main: the connection lacks a"
+        )
+        assert "mx:modelrepository:repo:read" in warning
 
     def test_of_an_app_that_the_team_server_does_not_serve_is_built(self, mendix, context, caplog):
         run_task(start_build(revision="12345678", mendix_conn_id="key_only"), context)
         assert posts(mendix)[0]["Revision"] == "12345678"
-        assert "Could not check whether" in caplog.text
+        (warning,) = warnings(caplog)
+        assert "Not checked whether" in warning
+
+    def test_an_outage_of_the_team_server_stops_no_build(self, mendix, context, caplog):
+        mendix.faults.add("bad_gateway", on="list_revisions", times=9)
+        run_task(start_build(app_id="depot", revision="1", branch="trunk", mendix_conn_id="key_only"), context)
+        assert posts(mendix)[0]["Revision"] == "1"
+        (warning,) = warnings(caplog)
+        assert "HTTP 502" in warning
+
+    def test_a_short_hash_that_stays_short_is_warned_about(self, mendix, context, caplog):
+        run_task(start_build(revision="9f3ab2c1", check_revision=False), context)
+        assert warnings(caplog) == [
+            "Give the full hash: with a short one, Mendix may time out on a large repository."
+        ]
 
     def test_is_not_looked_up_if_the_author_opts_out(self, mendix, context):
         run_task(start_build(revision=UNBUILT, check_revision=False), context)
@@ -371,8 +399,44 @@ def test_an_uploaded_package_with_a_version_of_its_own_is_of_no_revision(version
 
 def test_a_git_app_without_a_token_is_told_what_it_needs(mendix, context):
     error = refused(start_build(mendix_conn_id="key_only"), context)
-    assert "for a Git app, the connection needs a personal access token" in str(error)
+    assert isinstance(error, RetiredApiError)
+    assert str(error).endswith(RETIRED)
     assert not posts(mendix)
+
+
+@pytest.mark.parametrize("form", get_args(TeamServerResponse))
+class TestRetiredTeamServer:
+    @pytest.fixture(autouse=True)
+    def _retired(self, mendix, form):
+        mendix.cloud.options = Options(team_server="retired", team_server_retired_response=form)
+
+    def test_lets_a_named_revision_be_built_with_one_warning(self, mendix, context, caplog):
+        """Not one for each poll for capacity, nor for each attempt."""
+        mendix.packages.add("depot", version="1.0.0", revision="1", steps=[("Building", 100), ("Succeeded", 0)])
+        mendix.faults.add("bad_gateway", on="start_build")
+        build = start_build(
+            app_id="depot", revision="1", branch="trunk", max_parallel_builds=1, mendix_conn_id="key_only"
+        )
+        run_task(build, context)
+        assert posts(mendix)[-1]["Revision"] == "1"
+        retired = [text for text in warnings(caplog) if "retired" in text]
+        assert len(retired) == 1
+        assert retired[0].startswith("Not checked whether revision 1 is on branch trunk. GET /api/1/")
+        assert retired[0].endswith(RETIRED)
+
+    def test_ends_a_request_for_the_newest_revision_with_one_sentence(self, mendix, context):
+        error = refused(start_build(app_id="depot", mendix_conn_id="key_only"), context)
+        assert str(error).endswith(RETIRED)
+        assert not posts(mendix)
+        assert len(mendix.journal) == 2  # the packages, and one request to the Team Server API
+
+    @pytest.mark.parametrize("app_id", ["shop", "depot"])
+    def test_is_never_asked_with_a_token(self, mendix, context, app_id):
+        newest = mendix.repositories.push(app_id)
+        run_task(start_build(app_id=app_id), context)
+        run_task(start_build(app_id=app_id, revision=newest), context_of(mendix.clock, map_index=1))
+        assert [post["Revision"] for post in posts(mendix)] == [newest, newest]
+        assert not [entry for entry in mendix.journal if "/api/1/" in entry.path and "/branches" in entry.path]
 
 
 def test_an_instant_build_needs_no_capacity(mendix, clock):

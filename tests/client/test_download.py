@@ -25,7 +25,8 @@ from airflow_provider_mendix.exceptions import (
     UnsafeLinkError,
 )
 
-DOWNLOAD = build.download_package("calc", "b3d14e53")
+PACKAGE_ID = "b3d14e53-2654-4534-b374-9179a69ef3cf"
+DOWNLOAD = build.download_package("calc", PACKAGE_ID)
 FILE = b"PK\x03\x04" + bytes(range(256)) * 9000  # a little more than two chunks
 SIGNED = "/files/a.mda?sig=canary"
 
@@ -401,7 +402,7 @@ class TestDeprecatedCall:
 
         assert read(client, DOWNLOAD) == FILE
 
-        assert wire.request.target == "/api/1/apps/calc/packages/b3d14e53/download"
+        assert wire.request.target == f"/api/1/apps/calc/packages/{PACKAGE_ID}/download"
         assert wire.request.headers["mendix-apikey"] == account.api_key
         assert wire.request.headers["accept-encoding"] == "identity"
 
@@ -455,7 +456,7 @@ class TestDeprecatedCall:
             read(client, DOWNLOAD)
 
         assert type(raised.value) is kind
-        assert "GET /api/1/apps/calc/packages/b3d14e53/download" in str(raised.value)
+        assert f"GET /api/1/apps/calc/packages/{PACKAGE_ID}/download" in str(raised.value)
 
     def test_outage(self, client, wire):
         wire.answer(b"", 503, retry_after="7")
@@ -468,7 +469,7 @@ class TestDeprecatedCall:
     def test_a_refusal_that_is_cut(self, client, wire):
         wire.say(b"HTTP/1.1 500 No\r\nContent-Length: 1000\r\n\r\n{")
 
-        with pytest.raises(MendixConnectionError, match="b3d14e53/download: no complete response"):
+        with pytest.raises(MendixConnectionError, match=f"{PACKAGE_ID}/download: no complete response"):
             read(client, DOWNLOAD)
 
     @pytest.mark.parametrize("chunked", [False, True])

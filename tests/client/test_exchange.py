@@ -22,7 +22,7 @@ from airflow_provider_mendix.exceptions import (
 )
 
 LIST = build.list_packages("calc")
-DELETE = build.delete_package("calc", "b3d14e53")
+DELETE = build.delete_package("calc", "b3d14e53-2654-4534-b374-9179a69ef3cf")
 START = build.start_build("calc", revision=63, version="2.5.4")
 OUTCOME_UNKNOWN = "Mendix may still have processed the request"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -18,10 +18,10 @@ from airflow_provider_mendix.exceptions import (
 )
 
 LIST = build.list_packages("calc")
-GET = build.get_package("calc", "b3d14e53")
+GET = build.get_package("calc", "b3d14e53-2654-4534-b374-9179a69ef3cf")
 START_JOB = deploy.get_start_job("calc", "Test", "8e2d6f14")
 START = build.start_build("calc", revision=63, version="2.5.4")
-DELETE = build.delete_package("calc", "b3d14e53")
+DELETE = build.delete_package("calc", "b3d14e53-2654-4534-b374-9179a69ef3cf")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -101,3 +102,26 @@ def test_what_is_data_can_be_read(block):
         tomllib.loads(block.text)
     else:
         configparser.ConfigParser().read_string(block.text)
+
+
+def test_what_the_simulator_prints_is_what_the_pages_show():
+    ports = [word for option in ("--port", "--repository-port", "--files-port") for word in (option, "0")]
+    command = [sys.executable, "-m", "airflow_provider_mendix.simulator", *ports]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines = [process.stdout.readline()]
+        while not lines[-1].startswith("Stop it"):
+            lines.append(process.stdout.readline())
+        process.terminate()
+    printed = "".join(lines)
+    for port, usual in zip(re.findall(r"127\.0\.0\.1:(\d+)", lines[0]), ("8787", "8788", "8789"), strict=True):
+        printed = printed.replace(f":{port}", f":{usual}")
+
+    shown = [block.text for block in blocks("console") if "simulator\nA simulated" in block.text]
+    assert [text.partition("\n")[2] for text in shown] == [printed]
+    (export,) = re.findall(r"(?m)^export .*$", printed)
+    exports = [line for block in SHELL for line in re.findall(r"(?m)^export .*demo-api-key.*$", block.text)]
+    assert len(exports) >= 2
+    assert set(exports) == {export}
+    revisions = {found for block in SHELL for found in re.findall(r"\b[0-9a-f]{40}\b", block.text)}
+    assert [revision for revision in revisions if revision not in printed] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_mendix.hooks.mendix import MendixHook
+from airflow_provider_mendix.simulator.options import Options
 
 from ..conftest import KEY, TOKEN, USER, set_connection, use_token
 
@@ -45,6 +46,13 @@ class TestTestConnection:
         assert "off by default on production" in about_key
         assert about_token.startswith("accepted on")
 
+    def test_says_that_a_token_in_place_of_the_key_is_refused(self, report):
+        works, about_key, _ = report(password=TOKEN)
+        assert not works
+        assert about_key.startswith("API key: refused by Mendix.")
+        assert "INVALID_CREDENTIALS" in about_key
+        assert "a personal access token has a field of its own" in about_key
+
     def test_says_that_the_key_works_and_the_token_was_revoked(self, report, platform):
         platform.permissions.revoke_personal_access_token(TOKEN)
         works, about_key, about_token = report()
@@ -67,11 +75,16 @@ class TestTestConnection:
         assert about_key.startswith("API key: refused")
         assert about_token.startswith("refused")
 
-    def test_a_connection_without_token_works(self, server, platform):
+    def test_a_connection_without_token_works_whatever_became_of_the_team_server_api(self, server, platform):
+        platform.cloud.options = Options(team_server="retired")
         works, said = MendixHook().test_connection()
         assert works
-        assert said.endswith("Personal access token: none given; it is only needed for Git apps.")
-        assert not platform.journal.requests(host="repository")
+        assert "Personal access token: none given. To look up revisions, add" in said
+        assert said.endswith(
+            "a personal access token with the scope mx:modelrepository:repo:read, from"
+            " https://user-settings.mendix.com/link/developersettings."
+        )
+        assert [entry.path for entry in platform.journal] == ["/api/1/apps"]
 
     def test_a_user_without_apps_has_a_token_proved_all_the_same(self, report, platform):
         platform.apps.clear()

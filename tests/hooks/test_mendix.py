@@ -11,11 +11,11 @@ from airflow_provider_mendix import __version__
 from airflow_provider_mendix.exceptions import (
     AppNotFoundError,
     BranchNotFoundError,
-    ForbiddenError,
     InvalidInputError,
     MalformedResponseError,
     MendixConnectionError,
     PackageNotFoundError,
+    RetiredApiError,
     RevisionNotFoundError,
     ServiceUnavailableError,
     UnauthorizedError,
@@ -129,7 +129,7 @@ class TestRepeating:
 
     def test_a_final_answer_is_not_repeated(self, server, platform):
         with pytest.raises(PackageNotFoundError):
-            MendixHook().get_package("shop", "p-1")
+            MendixHook().get_package("shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
         assert len(platform.journal) == 1
 
     @pytest.mark.parametrize("status", [500, 502, 503, 429])
@@ -154,7 +154,7 @@ class TestRepeating:
     def test_a_delete_call_is_never_repeated(self, shaky, platform):
         shaky(1)
         with pytest.raises(ServiceUnavailableError):
-            MendixHook().delete_package("shop", "p-1")
+            MendixHook().delete_package("shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b")
         assert len(platform.journal) == 1
 
 
@@ -163,7 +163,7 @@ def test_bad_values_are_refused_before_any_request(server, platform):
     for call in (
         lambda: hook.list_packages(""),
         lambda: hook.get_package("shop", "None"),
-        lambda: hook.delete_package("Web Shop", "p-1"),
+        lambda: hook.delete_package("Web Shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b"),
         lambda: hook.start_build("shop", revision="HEAD", version="1.0.0"),
     ):
         with pytest.raises(InvalidInputError):
@@ -286,7 +286,7 @@ class TestLatestRevision:
     @pytest.mark.parametrize("refusal", ["APP_NOT_FOUND", "NO_ACCESS"])
     def test_a_git_app_takes_a_token(self, refusal, server, platform):
         platform.cloud.options = Options(team_server_refusal=refusal)
-        with pytest.raises((AppNotFoundError, ForbiddenError), match=refusal):
+        with pytest.raises(RetiredApiError, match=f"{refusal}.*mx:modelrepository:repo:read"):
             MendixHook().latest_revision("shop")
 
     def test_a_refused_token_is_told_as_such(self, token, platform):
@@ -462,16 +462,16 @@ class TestIds:
         assert not platform.journal
 
 
-class TestDeprecation:
-    def test_of_the_team_server_api_is_logged_once_for_a_lookup(self, server, platform, caplog):
+class TestRetiredTeamServer:
+    def test_is_logged_once_for_a_lookup(self, server, platform, caplog):
         platform.add_app("shop", repository="svn")
         with caplog.at_level(logging.INFO):
             MendixHook().latest_revision("shop")
-        (once,) = [record for record in caplog.records if "deprecated" in record.getMessage()]
+        (once,) = [record for record in caplog.records if "has retired" in record.getMessage()]
         assert once.levelno == logging.INFO
         assert "has no personal access token" in once.getMessage()
 
     def test_is_not_told_where_a_token_spares_it(self, token, platform, caplog):
         with caplog.at_level(logging.INFO):
             MendixHook().latest_revision("shop")
-        assert "deprecated" not in caplog.text
+        assert "has retired" not in caplog.text

@@ -121,6 +121,31 @@ def test_backups_go_by_the_same_names(hook, platform, clock):
     assert hook.get_restore("shop", "Test", restore.restore_id).state == "completed"
 
 
+def test_a_snapshot_is_changed_and_deleted(hook, platform):
+    put(platform)
+    made = hook.create_snapshot("shop", "Test", comment="by hand")
+    assert hook.update_snapshot("shop", "Test", made.snapshot_id, comment="keep").comment == "keep"
+    hook.delete_snapshot("shop", "Test", made.snapshot_id)
+    assert list(hook.list_snapshots("shop", "Test")) == []
+
+
+def test_an_archive_of_a_snapshot_is_made_and_opened(hook, platform, clock, monkeypatch):
+    masked = []
+    monkeypatch.setattr("airflow_provider_mendix.hooks.link_secrets.mask_secret", masked.append)
+    put(platform)
+    platform.environments["shop", "Test"].data = "precious"
+    snapshot_id = hook.create_snapshot("shop", "Test").snapshot_id
+    clock.sleep(6)
+    made = hook.create_archive("shop", "Test", snapshot_id, data_type="database_only")
+    assert (made.state, made.link, masked) == ("queued", None, [])
+    clock.sleep(60)
+    found = hook.get_archive("shop", "Test", snapshot_id, made.archive_id)
+    assert (found.state, found.snapshot_id, found.data_type) == ("completed", snapshot_id, "database_only")
+    assert found.url in masked
+    with hook.open_link(found.link) as download:
+        assert b"".join(download) == b"PGDMPprecious"
+
+
 def test_ids_are_asked_for_once(hook, platform):
     put(platform)
     for _ in range(3):

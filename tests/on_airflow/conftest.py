@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
@@ -27,13 +28,18 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowCommand
 
 @pytest.fixture
 def live() -> Platform:
-    """A Mendix in real time, whose builds take a second."""
-    platform = Platform()
+    """A Mendix in real time, whose builds take a second; its Team Server API is retired."""
+    platform = Platform(options=Options(team_server="retired"))
     platform.permissions.add_account(USER, KEY)
     platform.permissions.add_personal_access_token(TOKEN)
     platform.add_app("shop")
     platform.packages.timeline = Timeline.of(seconds=1)
     return platform
+
+
+def team_server_requests(platform: Platform) -> list[str]:
+    """Return the paths of the requests to the Team Server API."""
+    return [entry.path for entry in platform.journal if entry.host == "api" and "/branches" in entry.path]
 
 
 @pytest.fixture
@@ -50,4 +56,5 @@ def mendix(live: Platform, airflow: AirflowCommand) -> Iterator[Server]:
         }
         airflow.environment["AIRFLOW_CONN_MENDIX_DEFAULT"] = json.dumps(connection)
         yield server
+        assert not team_server_requests(live), "With a token, nothing asks the Team Server API."
         del airflow.environment["AIRFLOW_CONN_MENDIX_DEFAULT"]

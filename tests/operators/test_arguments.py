@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 from airflow.sdk import DAG, Param, dag, task
 
 from airflow_provider_mendix.exceptions import InvalidInputError
-from airflow_provider_mendix.operators.arguments import as_written, boolean, choice, count, seconds
+from airflow_provider_mendix.operators.arguments import as_written, checked
 from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator, MendixRestoreBackupOperator
 from airflow_provider_mendix.operators.environment import (
     MendixStartEnvironmentOperator,
@@ -83,6 +84,11 @@ DURATIONS = [
     *((kind, name) for kind in SENSORS for name in ("poke_interval", "timeout")),
     (MendixToObjectStorageOperator, "outage_tolerance"),
 ]
+CHOICES = [
+    *((MendixStartBuildOperator, name) for name in ("if_exists", "on_clear")),
+    (MendixDeletePackageOperator, "in_use"),
+    (MendixPrunePackagesOperator, "older_than"),
+]
 COUNTS = [(MendixStartBuildOperator, "max_parallel_builds"), (MendixPrunePackagesOperator, "keep_last")]
 
 
@@ -113,7 +119,9 @@ class TestAtParseTime:
 
     @pytest.mark.parametrize(("kind", "name"), DURATIONS, ids=name_of)
     @pytest.mark.parametrize(
-        "value", ["30", None, True, [30], math.nan, math.inf, -1, timedelta(days=-1), 1e12], ids=repr
+        "value",
+        ["30", None, True, [30], math.nan, math.inf, -1, timedelta(days=-1), 1e12, 10**400, Decimal(30)],
+        ids=repr,
     )
     def test_a_duration_is_a_finite_number_of_seconds(self, kind, name, value):
         with pytest.raises(ValueError, match=f"{name} must be"):
@@ -143,16 +151,31 @@ class TestAtParseTime:
             make(MendixStartBuildOperator, if_exists=value)
 
     @pytest.mark.parametrize(
-        ("check", "value"),
-        [
-            (boolean, True),
-            (count, 3),
-            (lambda name, value: seconds(name, value, at_least=0), 0),
-            (lambda name, value: choice(name, value, (None, "a")), None),
-        ],
+        ("name", "value"),
+        [("dry_run", True), ("keep_last", 3), ("outage_tolerance", 0), ("bump", None), ("if_exists", "skip")],
     )
-    def test_a_right_value_is_returned(self, check, value):
-        assert check("name", value) == value
+    def test_a_right_value_is_returned(self, name, value):
+        assert checked(name, value) == value
+
+    @pytest.mark.parametrize(("kind", "name"), [*SWITCHES, *DURATIONS, *COUNTS, *CHOICES], ids=name_of)
+    def test_a_mapped_task_is_checked_at_parse_time_too(self, kind, name):
+        rest = {key: value for key, value in PUBLIC[kind].items() if key not in ("app_id", name)}
+        with DAG("dag"), pytest.raises(ValueError, match=f"{name} must be"):
+            kind.partial(task_id="task", **{**rest, name: "no"}).expand(app_id=["shop"])
+
+    @pytest.mark.parametrize(("kind", "name"), [*SWITCHES, *DURATIONS, *COUNTS, *CHOICES], ids=name_of)
+    def test_a_mapped_value_uses_no_retries(self, kind, name):
+        rest = {key: value for key, value in PUBLIC[kind].items() if key != name}
+        with DAG("dag"):
+            mapped = kind.partial(task_id="task", **rest).expand_kwargs([{name: "no"}])
+        with pytest.raises(AirflowFailException, match=f"{name} must be"):
+            mapped.unmap({name: "no"})
+
+    def test_a_mapped_task_with_right_arguments_is_accepted(self):
+        with DAG("dag") as made:
+            partial = MendixStartBuildOperator.partial(task_id="task", bump="patch", poll_interval=60, retries=2)
+            mapped = partial.expand(app_id=["shop", "plan"])
+        assert made.get_task("task") is mapped
 
     def test_a_subclass_is_checked_too(self):
         class Build(MendixStartBuildOperator):
@@ -196,6 +219,25 @@ class TestAfterRendering:
         error = execute(operator, context)
         assert isinstance(error, InvalidInputError)
         assert re.match(rf"{name} (is empty|cannot be|.* (names no folder|is none of))", str(error)), str(error)
+        assert not platform.journal
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [
+            (MendixDeletePackageOperator, "package_id"),
+            (MendixTransportPackageOperator, "package_id"),
+            (MendixToObjectStorageOperator, "package_id"),
+            (MendixPackageSensor, "package_id"),
+            (MendixEnvironmentSensor, "package_id"),
+            (MendixRestoreBackupOperator, "snapshot_id"),
+        ],
+        ids=name_of,
+    )
+    @pytest.mark.parametrize("rendered", ["not-a-uuid", "main-2.5.4.63.mda", f"{PACKAGE_ID}\n", PACKAGE_ID[:8]])
+    def test_an_id_is_a_uuid(self, kind, name, rendered, platform, context):
+        operator = make(kind, **{name: "{{ value }}"})
+        operator.render_template_fields({**context, "value": rendered})
+        assert f"{name} {rendered!r} is not a UUID. Use" in str(execute(operator, context))
         assert not platform.journal
 
     @pytest.mark.parametrize(("kind", "name"), OPTIONAL, ids=name_of)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_mendix.exceptions import PackageNotFoundError, WaitTimeoutError
+from airflow_provider_mendix.exceptions import BackupFailedError, PackageNotFoundError, WaitTimeoutError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
@@ -82,8 +82,8 @@ def test_a_task_that_defers_logs_its_next_poll_and_its_deadline(build, context, 
 def test_the_event_decides_how_it_continues(context):
     operator = WaitingOperator(package_id="p-1")
     assert operator.execute_complete(context, success_event({"status": "Succeeded"})) == "Succeeded"
-    with pytest.raises(PackageNotFoundError):
-        operator.execute_complete(context, failure_event(PackageNotFoundError("gone")))
+    with pytest.raises(BackupFailedError):
+        operator.execute_complete(context, failure_event(BackupFailedError("it failed")))
     event = {"ended": "failure", "error": {"type": "UnauthorizedError", "message": "refused"}}
     with pytest.raises(AirflowFailException):
         operator.execute_complete(context, event)

@@ -13,7 +13,6 @@ from airflow_provider_mendix.exceptions import (
     BuildFailedError,
     OutageError,
     PackageFailedError,
-    PackageNotFoundError,
     UnexpectedEventError,
     WaitTimeoutError,
 )
@@ -154,9 +153,12 @@ def test_a_failed_build_is_left_to_the_retries_if_told_to(mode, platform, contex
 @pytest.mark.parametrize("mode", MODES)
 def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, context):
     platform.packages.outcome = BuildOutcome.REFUSED
-    with pytest.raises(BuildFailedError, match="BUILD_FAILED"):
+    with pytest.raises(AirflowFailException, match="BUILD_FAILED") as failed:
         run_task(start_build(**mode), context)
-    assert len(posts(platform)) == 1
+    assert isinstance(failed.value.__cause__, BuildFailedError)
+    with pytest.raises(BuildFailedError):
+        run_task(start_build(retry_failed_build=True, **mode), context)
+    assert len(posts(platform)) == 2
 
 
 @pytest.mark.parametrize("mode", WAITING_MODES)
@@ -191,7 +193,7 @@ def test_a_package_that_is_deleted_fails_the_task(mode, platform, context, clock
         return handle(request)
 
     platform.handle = without_packages_later
-    with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
+    with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
         run_task(operator, context)
 
 

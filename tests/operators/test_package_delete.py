@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_mendix.exceptions import PackageInUseError, PackageNotFoundError
+from airflow_provider_mendix.exceptions import PackageInUseError
 from airflow_provider_mendix.operators.package import MendixDeletePackageOperator
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -22,7 +22,7 @@ def test_it_deletes_one_package(platform, context):
 
 
 def test_a_package_that_is_not_there_fails_the_task(context):
-    with pytest.raises(PackageNotFoundError, match="PACKAGE_NOT_FOUND"):
+    with pytest.raises(AirflowFailException, match="PACKAGE_NOT_FOUND"):
         delete(MISSING).execute(context)
 
 

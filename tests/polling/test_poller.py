@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from airflow_provider_mendix.api.conversations import app_id, environment_package, latest_revision, project_id
+from airflow_provider_mendix.api.conversations import environment_package, latest_revision, project_id
 from airflow_provider_mendix.exceptions import AppNotFoundError, MendixConnectionError, RateLimitedError
 from airflow_provider_mendix.polling.poller import Poller, poller_of
 from airflow_provider_mendix.simulator.platform import Platform
@@ -206,7 +206,7 @@ def test_a_bug_in_one_wait_affects_no_other(crowd, monkeypatch, part, app_id, is
     ended = crowd.run(*triggers)
     bad = ended.pop(0 if is_first else 4)
     assert [event["ended"] for event in ended] == ["success"] * 4
-    if part in ("batch_key", "description", "judge", {"shop": "extract", "alone": "call"}[app_id]):
+    if part in ("batch_key", "shared_call", "description", "judge", {"shop": "extract", "alone": "call"}[app_id]):
         assert bad is ERROR
     else:
         assert bad["ended"] == "success"
@@ -350,7 +350,7 @@ class TestConversations:
 
         async def run():
             async with poller_of("mendix_default") as poller:
-                tasks = [asyncio.create_task(poller.run(app_id(project))) for project in [PROJECT] * 3]
+                tasks = [asyncio.create_task(poller.run(project_id(app))) for app in ("a", "b", "c")]
                 await crowd.let_pass(*tasks)
                 await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -52,6 +52,10 @@ class TestAllModesAlike:
             "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
         }
 
+    def test_an_id_in_upper_case_is_the_same(self, mode, run_sensor, build):
+        package_id = build()
+        assert run_sensor(mode, package_id=package_id.upper())["package_id"] == package_id
+
     @pytest.mark.parametrize("interval", [5, 30])
     def test_it_polls_at_its_interval(self, mode, interval, run_sensor, build, platform):
         run_sensor(mode, package_id=build(), poke_interval=interval)

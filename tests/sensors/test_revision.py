@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from itertools import pairwise
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,9 +14,10 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
-from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, UnauthorizedError
+from airflow_provider_mendix.exceptions import AppNotFoundError, ForbiddenError, RetiredApiError, UnauthorizedError
 from airflow_provider_mendix.sensors.base import MendixSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.simulator.options import Options, TeamServerResponse
 from airflow_provider_mendix.simulator.wire import Reply
 
 from ..conftest import KEY, SENSOR_MODES, TOKEN, USER, run_task, use_token
@@ -219,10 +221,28 @@ class TestPersonalAccessToken:
 
 
 @pytest.mark.parametrize("mode", SENSOR_MODES)
-def test_a_git_app_without_token_fails_the_task(mode, run_sensor):
-    with pytest.raises(AirflowFailException) as failed:
-        run_sensor(mode)
-    assert isinstance(failed.value.__cause__, AppNotFoundError)
+class TestRetiredTeamServer:
+    def test_a_git_app_without_token_fails_the_task(self, mode, run_sensor):
+        with pytest.raises(AirflowFailException, match="mx:modelrepository:repo:read") as failed:
+            run_sensor(mode)
+        assert isinstance(failed.value.__cause__, RetiredApiError)
+
+    @pytest.mark.parametrize("form", get_args(TeamServerResponse))
+    def test_fails_the_task_without_a_token_whenever_it_is_retired(self, mode, form, run_sensor, platform, later):
+        platform.add_app("shop", repository="svn")
+        known = platform.repositories.push("shop")
+        retired = Options(team_server="retired", team_server_retired_response=form)
+        later(60, lambda: setattr(platform.cloud, "options", retired))
+        with pytest.raises(AirflowFailException, match="mx:modelrepository:repo:read"):
+            run_sensor(mode, newer_than=known)
+
+    @pytest.mark.parametrize("repository", ["git", "svn"])
+    def test_is_never_asked_with_a_token(self, mode, repository, run_sensor, platform, token, later):
+        platform.add_app("shop", repository=repository)
+        known = platform.repositories.push("shop")
+        pushed = later(60, lambda: platform.repositories.push("shop"))
+        assert run_sensor(mode, newer_than=known)["revision"] == pushed[0]
+        assert not [entry for entry in platform.journal if entry.host == "api" and "/branches" in entry.path]
 
 
 @pytest.mark.usefixtures("token")

@@ -18,10 +18,11 @@ import requests_mock
 from airflow_provider_mendix.api import app_repository, build
 from airflow_provider_mendix.client.aiohttp_client import AsyncMendixClient
 from airflow_provider_mendix.client.requests_client import MendixClient
-from airflow_provider_mendix.exceptions import MendixConnectionError
+from airflow_provider_mendix.exceptions import MendixConnectionError, RetiredApiError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator import Timeline
+from airflow_provider_mendix.simulator.options import Options
 
 from ..conftest import TaskInstance
 
@@ -79,6 +80,18 @@ class TestApps:
 
     def test_in_process(self, mendix_simulator_in_process):
         assert [app.app_id for app in MendixHook().list_apps()] == ["plan", "stock"]
+
+
+class TestOptions:
+    @pytest.fixture
+    def mendix_options(self):
+        return Options(team_server="retired")
+
+    @pytest.mark.parametrize("fixture", ["mendix_simulator", "mendix_simulator_in_process"])
+    def test_are_those_of_the_simulator(self, fixture, request):
+        request.getfixturevalue(fixture)
+        with pytest.raises(RetiredApiError):
+            MendixHook().list_branches("shop")
 
 
 class TestBrokenApps:

@@ -154,7 +154,7 @@ def test_program_lists_the_faults_that_there_are():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--app", "My Shop"], "No app can be called 'My Shop'"),
+        (["--app", "My Shop"], "There can be no such app: app_id 'My Shop' is not a subdomain"),
         (["--option", "stop=never"], "--option stop cannot be 'never'. It can be: synchronous, asynchronous."),
         (["--option", "halt=never"], "There is no option 'halt'. There are: action_body,"),
         (["--option", "ttl"], "--option ttl cannot be ''. It can be: a number."),

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.platform import Platform
 from airflow_provider_mendix.simulator.server import Server
 from airflow_provider_mendix.simulator.state.packages import Timeline
@@ -30,7 +31,7 @@ FAULTS = [
 @pytest.fixture
 def nightly(tmp_path):
     """Run the DAG once, and return the number of builds of each app."""
-    platform = Platform()
+    platform = Platform(options=Options(team_server="retired"))
     platform.permissions.add_account(USER, KEY)
     platform.permissions.add_personal_access_token(TOKEN)
     platform.packages.timeline = Timeline.of(seconds=0)

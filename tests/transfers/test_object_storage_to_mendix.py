@@ -140,7 +140,7 @@ def test_a_failed_job_fails_the_task_and_a_retry_uploads_again(deferrable, local
     assert len(uploads(platform)) == 2
 
 
-def test_a_word_that_nobody_knows_means_not_yet(local_lost, platform, context):
+def test_an_unknown_status_means_not_yet(local_lost, platform, context):
     platform.packages.next_outcomes.append(BuildOutcome.UNKNOWN_STATUS)
     assert platform.packages.status(upload(local_lost).execute(context)) == "Succeeded"
 
@@ -201,7 +201,7 @@ class TestOnce:
         context["ti"] = TaskInstance(try_number=2)
         assert upload(local_lost).execute(context) == first
 
-    def test_the_first_try_takes_nobody_elses(self, local_lost, platform, context):
+    def test_the_first_try_takes_no_upload_of_others(self, local_lost, platform, context):
         first = upload(local_lost).execute(context)
         assert upload(local_lost).execute(context) != first
 

@@ -13,7 +13,7 @@ def trigger(clock, **changes):
     state = PollState.begin(clock.now(), poll_interval=30.0, timeout=3600, outage_tolerance=900.0)
     arguments = {
         "mendix_conn_id": "mendix_default",
-        "wait": PackageWait("shop", "p-1").to_json(),
+        "wait": PackageWait("shop", "0c5e2c8a-7d0c-4e0a-9c44-5d1f6f1e2a3b").to_json(),
         "poll_state": state.to_json(),
         **changes,
     }

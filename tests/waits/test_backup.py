@@ -20,7 +20,7 @@ RESTORE = RestoreWait("calc", "Test", PROJECT, PLACE, BACKUP)
 @pytest.mark.parametrize(("wait", "kind"), [(SNAPSHOT, "snapshots"), (RESTORE, "restores")])
 def test_what_they_poll(wait, kind):
     assert wait.call().target == f"/api/v2/apps/{PROJECT}/environments/{PLACE}/{kind}/{BACKUP}"
-    assert wait.batch_key == wait.call().target
+    assert wait.batch_key == wait.call().identity
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "Completed", "paused"])

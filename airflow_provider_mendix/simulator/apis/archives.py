@@ -1,40 +1,37 @@
 """The Backups API, version 2: archives of snapshots, to be downloaded.
 
-Their fields beyond those of a snapshot are documented, and that a link is good for eight hours. The code for a
-snapshot that is not finished, and the content of the file, are invented.
+Their fields beyond those of a snapshot are documented, that a link is good for eight hours, and the files that the
+portal calls "full snapshot" and "database only". The code for a snapshot that is not finished is invented.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
-from airflow_provider_mendix.api.backups import BACKUPS_API
-from airflow_provider_mendix.api.call import Endpoint
+from airflow_provider_mendix.api import backups
 from airflow_provider_mendix.simulator.apis.backups import (
-    SNAPSHOT,
     find_environment,
     find_snapshot,
     shown_progress,
+    shown_snapshot,
     take_outcome,
 )
 from airflow_provider_mendix.simulator.apis.files import signed_link
 from airflow_provider_mendix.simulator.routes import serves
-from airflow_provider_mendix.simulator.state.backups import ARCHIVE_CODES, COMPLETED, Archive, DataType, job_steps
+from airflow_provider_mendix.simulator.state.backups import ARCHIVE_CODES, COMPLETED, Archive, job_steps
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
 
-_ARCHIVES = f"{SNAPSHOT}/archives"
 
-
-@serves(Endpoint[None](BACKUPS_API, "POST", _ARCHIVES, returns=None, repeatable=False))
+@serves(backups.CREATE_ARCHIVE)
 def create_archive(
     cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str
 ) -> Reply:
     environment = find_environment(cloud, project_id, environment_id)
     snapshot = find_snapshot(cloud, environment, snapshot_id)
     data_type = request.query.get("data_type", "files_and_database")
-    if data_type not in ("files_and_database", "database_only"):
+    if data_type not in list(backups.DataType):
         raise RefusedError(400, "INVALID_PARAMETERS", f"data_type cannot be {data_type!r}.")
     now = cloud.clock.now()
     if snapshot.state(now) != COMPLETED:
@@ -42,7 +39,7 @@ def create_archive(
     archive = Archive(
         archive_id=str(uuid.uuid4()),
         source=snapshot,
-        data_type=cast(DataType, data_type),
+        data_type=backups.DataType(data_type),
         created_at=now,
         steps=job_steps(
             cloud.environments.timeline.archiving, take_outcome(cloud.backups.next_archives, ARCHIVE_CODES)
@@ -52,7 +49,7 @@ def create_archive(
     return json_reply(_shown(cloud, archive, "queued"))
 
 
-@serves(Endpoint[None](BACKUPS_API, "GET", f"{_ARCHIVES}/{{archive_id}}", returns=None, repeatable=True))
+@serves(backups.GET_ARCHIVE)
 def get_archive(
     cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str, archive_id: str
 ) -> Reply:
@@ -66,12 +63,17 @@ def get_archive(
 
 def _shown(cloud: Cloud, archive: Archive, state: str | None = None) -> dict[str, Any]:
     shown = shown_progress(cloud, archive, state)
-    path = f"/archives/{archive.archive_id}.tar.gz"
-    is_there = shown["state"] == COMPLETED
     return {
+        **shown_snapshot(cloud, archive.source),
         "archive_id": archive.archive_id,
-        "snapshot_id": archive.source.snapshot_id,
         "data_type": archive.data_type,
-        "url": signed_link(cloud, path, cloud.options.archive_ttl) if is_there else None,
+        "url": _link(cloud, archive) if shown["state"] == COMPLETED else None,
         **shown,
     }
+
+
+def _link(cloud: Cloud, archive: Archive) -> str:
+    ttl: float = cloud.options.archive_ttl
+    if cloud.options.archive_links == "once":
+        ttl += archive.finished_at - cloud.clock.now()
+    return signed_link(cloud, f"/archives/{archive.archive_id}.{archive.extension}", ttl)

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from airflow_provider_mendix.api import backups
-from airflow_provider_mendix.api.call import Endpoint
 from airflow_provider_mendix.api.deploy import EnvironmentStatus
 from airflow_provider_mendix.simulator.routes import serves
 from airflow_provider_mendix.simulator.state.backups import (
@@ -34,7 +33,6 @@ from airflow_provider_mendix.simulator.state.environments import StoredEnvironme
 from airflow_provider_mendix.simulator.state.planned import Outcomes
 from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply, read_body
 
-SNAPSHOT = "/apps/{project_id}/environments/{environment_id}/snapshots/{snapshot_id}"
 _LARGEST_PAGE = 100
 _MESSAGES = {COMPLETED: "The simulator is done.", FAILED: "The simulator was asked to fail."}
 
@@ -49,7 +47,7 @@ def list_snapshots(cloud: Cloud, request: Request, project_id: str, environment_
     offset, limit = _number(request, "offset", 0), _number(request, "limit", _LARGEST_PAGE)
     found = sorted(cloud.backups.snapshots_of(environment), key=lambda snapshot: snapshot.snapshot_id)
     page = found[offset : offset + min(limit, _LARGEST_PAGE)]
-    shown = [_shown_snapshot(cloud, snapshot) for snapshot in page]
+    shown = [shown_snapshot(cloud, snapshot) for snapshot in page]
     return json_reply({"snapshots": shown, "total": len(found), "offset": offset, "limit": limit})
 
 
@@ -72,16 +70,16 @@ def create_snapshot(cloud: Cloud, request: Request, project_id: str, environment
         data_version=environment.data_version,
     )
     cloud.backups.snapshots[snapshot.snapshot_id] = snapshot
-    return json_reply(_shown_snapshot(cloud, snapshot, "queued"))
+    return json_reply(shown_snapshot(cloud, snapshot, "queued"))
 
 
 @serves(backups.GET_SNAPSHOT)
 def get_snapshot(cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str) -> Reply:
     environment = find_environment(cloud, project_id, environment_id)
-    return json_reply(_shown_snapshot(cloud, find_snapshot(cloud, environment, snapshot_id)))
+    return json_reply(shown_snapshot(cloud, find_snapshot(cloud, environment, snapshot_id)))
 
 
-@serves(Endpoint[None](backups.BACKUPS_API, "PUT", SNAPSHOT, returns=None, repeatable=True))
+@serves(backups.UPDATE_SNAPSHOT)
 def update_snapshot(
     cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str
 ) -> Reply:
@@ -90,10 +88,10 @@ def update_snapshot(
     comment = read_body(request, _Comment, cloud.options.request_json).comment
     changed = msgspec.structs.replace(snapshot, comment=comment)
     cloud.backups.snapshots[snapshot_id] = changed
-    return json_reply(_shown_snapshot(cloud, changed))
+    return json_reply(shown_snapshot(cloud, changed))
 
 
-@serves(Endpoint[None](backups.BACKUPS_API, "DELETE", SNAPSHOT, returns=None, repeatable=True))
+@serves(backups.DELETE_SNAPSHOT)
 def delete_snapshot(
     cloud: Cloud, request: Request, project_id: str, environment_id: str, snapshot_id: str
 ) -> Reply:
@@ -204,7 +202,11 @@ def _number(request: Request, name: str, default: int) -> int:
     return int(text)
 
 
-def _shown_snapshot(cloud: Cloud, snapshot: Snapshot, state: str | None = None) -> dict[str, Any]:
+def shown_snapshot(cloud: Cloud, snapshot: Snapshot, state: str | None = None) -> dict[str, Any]:
+    """Return a snapshot as Mendix shows it.
+
+    :param state: replaces the present one.
+    """
     shown = shown_progress(cloud, snapshot, state)
     return {
         "snapshot_id": snapshot.snapshot_id,

@@ -1,9 +1,9 @@
 """Whose request it is, and whether it is let in.
 
-Two responses are invented, because Mendix documents neither: 401 ``INVALID_CREDENTIALS`` for a wrong user name or
-API key, and 403 ``NO_ACCESS`` where the API Rights on an app are revoked. The App Repository API documents 401 and
-403, but of all codes only ``RS400``; ``RS401`` and ``RS403`` are inferred from it. The Webhooks API documents 401
-and 403.
+Mendix documents no response to wrong credentials: 400 ``INVALID_CREDENTIALS`` was seen for a personal access token
+in place of an API key; the status for a wrong key is an option. 403 ``NO_ACCESS``, where the API Rights on an app
+are revoked, is invented. The App Repository API documents 401 and 403, but of all codes only ``RS400``; ``RS401``
+and ``RS403`` are inferred from it. The Webhooks API documents 401 and 403.
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ class NestedRefusedError(RefusedError):
 
 def _check_key(cloud: Cloud, request: Request, app_id: str) -> None:
     user = cloud.permissions.users.get(request.headers.get("mendix-username", ""))
-    if user is None or user.api_key != request.headers.get("mendix-apikey"):
-        raise RefusedError(401, "INVALID_CREDENTIALS", "The user name or the API key is wrong.")
+    key = request.headers.get("mendix-apikey", "")
+    if user is None or user.api_key != key:
+        is_token = key in cloud.permissions.scopes
+        status = 400 if is_token else cloud.options.wrong_key_status
+        raise RefusedError(status, "INVALID_CREDENTIALS", "The user name or the API key is wrong.")
     if not cloud.permissions.has("api", app_id):
         raise RefusedError(403, "NO_ACCESS", f"The user has no API Rights on app {app_id}.")
 

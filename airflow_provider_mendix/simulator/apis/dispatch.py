@@ -19,7 +19,7 @@ from airflow_provider_mendix.simulator.apis import (
 )
 from airflow_provider_mendix.simulator.apis.credentials import check_credentials
 from airflow_provider_mendix.simulator.state.cloud import Cloud
-from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
+from airflow_provider_mendix.simulator.wire import RepliedError, Reply, Request, json_reply
 
 FAMILIES = (
     app_repository,
@@ -51,5 +51,5 @@ def respond(cloud: Cloud, request: Request) -> Reply:
     try:
         check_credentials(cloud, route.endpoint.api.host, request, values)
         return route.handler(cloud, request, **values)
-    except RefusedError as refused:
-        return refused.reply
+    except RepliedError as replied:
+        return replied.reply

@@ -39,7 +39,7 @@ def respond(cloud: Cloud, request: Request) -> Reply:
     if request.method not in ("GET", "HEAD"):
         return text_reply(405, "Only GET and HEAD.")
     path = unquote(request.path)
-    file = re.fullmatch(r"/(packages|archives|logs|access-logs)/(.+)\.(?:mda|tar\.gz|txt)", path)
+    file = re.fullmatch(r"/(packages|archives|logs|access-logs)/(.+)\.(?:mda|tar\.gz|backup|txt)", path)
     if not file:
         return text_reply(404, "There is no such file.")
     expires = request.query.get("expires", "")

@@ -1,7 +1,8 @@
 """The Team Server API: branches of SVN apps and their newest revisions.
 
 The messages are our own; Mendix's codes and HTTP statuses are the contract. That Git apps and Free Apps are not
-served is documented, or follows from revisions being numbers; how they are refused is not documented.
+served is documented, or follows from revisions being numbers; how they are refused is not documented. Neither is
+how the API responds since Mendix has retired it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,30 @@ from typing import Any
 
 from airflow_provider_mendix.api import team_server
 from airflow_provider_mendix.simulator.apis.deploy import find_app
+from airflow_provider_mendix.simulator.options import TeamServerResponse
 from airflow_provider_mendix.simulator.routes import serves
 from airflow_provider_mendix.simulator.state.apps import App
 from airflow_provider_mendix.simulator.state.cloud import Cloud
 from airflow_provider_mendix.simulator.state.repositories import PREFIX, Commit
-from airflow_provider_mendix.simulator.wire import RefusedError, Reply, Request, json_reply
+from airflow_provider_mendix.simulator.wire import (
+    RefusedError,
+    RepliedError,
+    Reply,
+    Request,
+    json_reply,
+    page_reply,
+)
 
 _MOST_REVISIONS = 20
+_RETIRED: dict[TeamServerResponse, Reply] = {
+    "not_found": page_reply(404, "Not Found"),
+    "app_not_found": RefusedError(404, "APP_NOT_FOUND", "This app does not exist.").reply,
+    "gone": page_reply(410, "Gone"),
+    "not_implemented": page_reply(501, "Not Implemented"),
+    "forbidden": page_reply(403, "Forbidden"),
+    "redirect": page_reply(301, "Moved Permanently", Location="https://docs.mendix.com/apidocs-mxsdk/apidocs/"),
+    "page": page_reply(200, "Mendix"),
+}
 
 
 @serves(team_server.LIST_BRANCHES)
@@ -39,6 +57,8 @@ def list_revisions(cloud: Cloud, request: Request, app_id: str, branch: str) -> 
 
 
 def _find_app(cloud: Cloud, app_id: str) -> App:
+    if cloud.options.team_server == "retired":
+        raise RepliedError(_RETIRED[cloud.options.team_server_retired_response])
     app = find_app(cloud, app_id)
     if app.repository == "svn" and not app.free:
         return app

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from airflow_provider_mendix.simulator.wire import Reply, Request, json_reply, text_reply
+from airflow_provider_mendix.simulator.wire import Reply, Request, json_reply, page_reply, text_reply
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Times = Annotated[int, msgspec.Meta(ge=1)]
@@ -156,8 +156,7 @@ class BadGateway(_OptionallyHandled, frozen=True):
 
     def reply(self, now: float) -> Reply:
         reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[self.status]
-        page = f"<html><head><title>{self.status} {reason}</title></head><body><h1>{reason}</h1></body></html>\n"
-        return Reply(self.status, {"Content-Type": "text/html"}, page.encode())
+        return page_reply(self.status, reason)
 
 
 class ExpiredLink(_Unhandled, frozen=True):

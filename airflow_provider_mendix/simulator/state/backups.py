@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_mendix.api.backups import DataType
 from airflow_provider_mendix.clock import Clock
 from airflow_provider_mendix.simulator.state.environments import StoredEnvironment
 from airflow_provider_mendix.simulator.state.packages import Steps, state_at
@@ -27,8 +28,6 @@ SNAPSHOT_CODES: Mapping[str, int] = {
 }
 RESTORE_CODES: Mapping[str, int] = {**SNAPSHOT_CODES, "ERROR_NOT_ALLOWED": 400}
 ARCHIVE_CODES: Mapping[str, int] = {**SNAPSHOT_CODES, "UNSUPPORTED": 400}
-
-DataType = Literal["files_and_database", "database_only"]
 
 
 class _Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +71,22 @@ class Archive(_Job, frozen=True, kw_only=True):
     source: Snapshot
     data_type: DataType
 
+    @property
+    def extension(self) -> str:
+        """How the name of the file ends."""
+        return "backup" if self.data_type is DataType.DATABASE_ONLY else "tar.gz"
+
     def content(self) -> bytes:
-        """Return the file, the same every time."""
-        files = {"db/db.backup": self.source.data.encode()}
-        if self.data_type == "files_and_database":
-            files["tree/file.txt"] = b"A file of the app.\n"
+        """Return the file, the same every time: a dump of the database, with or without the app's files."""
+        dump = b"PGDMP" + self.source.data.encode()
+        if self.data_type is DataType.DATABASE_ONLY:
+            return dump
+        metadata = {"modelVersion": self.source.model_version, "dumpSize": str(len(dump))}
+        files = {
+            ".metadata": msgspec.json.encode(metadata),
+            "db/db.backup": dump,
+            "tree/0d/3e/0d3e301f-5551-46f8-ad44-8de2be084c95": b"A file of the app.\n",
+        }
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, body in files.items():

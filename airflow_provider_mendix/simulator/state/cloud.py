@@ -7,9 +7,11 @@ import secrets
 import threading
 from collections.abc import Iterable
 
+from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.clock import Clock
+from airflow_provider_mendix.exceptions import InvalidInputError
 from airflow_provider_mendix.simulator.options import Options
-from airflow_provider_mendix.simulator.state.apps import App, Apps, InvalidAppError, default_project_id, is_app_id
+from airflow_provider_mendix.simulator.state.apps import App, Apps, InvalidAppError, default_project_id
 from airflow_provider_mendix.simulator.state.backups import Backups
 from airflow_provider_mendix.simulator.state.environments import (
     DEFAULT_ENVIRONMENTS,
@@ -60,14 +62,14 @@ class Cloud:
 
         :param free: a Free App: its newest finished package is deployed at once, and so in use.
         :param environments: names of its environments, which have nothing on them; a Free App has none.
-        :raises InvalidAppError: if the id is no subdomain.
+        :raises InvalidAppError: if operators refuse the id too, because it is no subdomain.
         """
-        if not is_app_id(app_id):
-            suggestion = re.sub(r"[^a-z0-9]+", "-", app_id.lower()).strip("-") or "shop"
-            raise InvalidAppError(
-                f"No app can be called {app_id!r}: the id is a subdomain of letters, digits and hyphens."
-                f" Take {suggestion!r}, for example."
-            )
+        try:
+            inputs.app_id(app_id)
+        except InvalidInputError as error:
+            suggestion = re.sub(r"[^a-z0-9]+", "-", app_id.lower()).strip("-")
+            suggestion = suggestion if suggestion and suggestion != app_id else "shop"
+            raise InvalidAppError(f"There can be no such app: {error} Take {suggestion!r}, for example.") from None
         app = App(
             app_id=app_id,
             name=name or app_id.title(),

@@ -28,19 +28,19 @@ def names(content: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("query", "data_type", "files"),
+    ("query", "data_type"),
     [
-        ("", "files_and_database", ["db/db.backup", "tree/file.txt"]),
-        ("?data_type=files_and_database", "files_and_database", ["db/db.backup", "tree/file.txt"]),
-        ("?data_type=database_only", "database_only", ["db/db.backup"]),
+        ("", "files_and_database"),
+        ("?data_type=files_and_database", "files_and_database"),
+        ("?data_type=database_only", "database_only"),
     ],
 )
-def test_an_archive_can_be_downloaded_once_it_is_finished(deployer, snapshot, query, data_type, files):
+def test_an_archive_can_be_downloaded_once_it_is_finished(deployer, snapshot, query, data_type):
     talk = deployer.talk
     asked = talk.json("POST", f"{snapshot}/archives{query}")
     assert asked == {
+        **talk.json("GET", snapshot),
         "archive_id": asked["archive_id"],
-        "snapshot_id": snapshot.rpartition("/")[2],
         "data_type": data_type,
         "url": None,
         "state": "queued",
@@ -57,8 +57,13 @@ def test_an_archive_can_be_downloaded_once_it_is_finished(deployer, snapshot, qu
     assert states == [("queued", None), ("running", None), ("running", None)]
     deployer.pass_time(0.1)
     link = talk.json("GET", path)["url"]
-    found = names(talk.file(link).body)
-    assert (list(found), found["db/db.backup"]) == (files, b"precious")
+    content = talk.file(link).body
+    if data_type == "database_only":
+        assert content == b"PGDMPprecious"
+    else:
+        found = names(content)
+        assert [name.partition("/")[0] for name in found] == [".metadata", "db", "tree"]
+        assert found["db/db.backup"] == b"PGDMPprecious"
     assert talk.file(link, headers={"range": "bytes=0-9"}).status == 206
     assert talk.file(link.replace("database", "x").replace("signature=", "signature=0")).status == 403
     deployer.pass_time(8 * 3600)
@@ -77,6 +82,18 @@ def test_how_long_a_link_is_good_is_an_option(talk_with):
     link = deployer.talk.json("GET", f"{path}/{archive_id}")["url"]
     deployer.pass_time(11)
     assert deployer.talk.file(link).status == 403
+
+
+@pytest.mark.parametrize(("links", "status"), [("renewed", 200), ("once", 403)])
+def test_whether_a_link_is_renewed_is_an_option(talk_with, links, status):
+    deployer = Deployer(talk_with(archive_ttl=10, archive_links=links))
+    made = deployer.back_up()
+    deployer.pass_time(30)
+    path = f"{deployer.backups}/snapshots/{made['snapshot_id']}/archives"
+    archive_id = deployer.talk.json("POST", path)["archive_id"]
+    deployer.pass_time(30)
+    link = deployer.talk.json("GET", f"{path}/{archive_id}")["url"]
+    assert deployer.talk.file(link).status == status
 
 
 def test_planned_outcomes(deployer, snapshot):

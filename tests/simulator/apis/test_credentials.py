@@ -25,6 +25,15 @@ def test_wrong_credentials(talk, headers, target):
     assert KEY.encode() not in reply.body
 
 
+def test_the_status_of_a_wrong_key_is_an_option_and_a_token_in_its_place_is_400(talk, talk_with):
+    def said(talk, key):
+        return refusal(talk.api("GET", "/api/1/apps", headers=AUTH | {"mendix-apikey": key}))
+
+    assert said(talk, "wrong") == (401, "INVALID_CREDENTIALS")
+    assert said(talk, TOKEN) == (400, "INVALID_CREDENTIALS")
+    assert said(talk_with(wrong_key_status=400), "wrong") == (400, "INVALID_CREDENTIALS")
+
+
 def test_rotated_key(talk):
     talk.platform.permissions.set_api_key(USER, "another-key")
     assert talk.api("GET", "/api/1/apps").status == 401

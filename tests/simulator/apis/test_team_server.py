@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from airflow_provider_mendix.simulator.options import TeamServerResponse
 
 from ..talking import NOW, TOKEN_AUTH, Talk, keys_of, refusal, svn_with
 
@@ -125,3 +127,29 @@ def test_other_refusals(svn, talk_with, rest):
         assert ask(talk, "git") == ask(talk, "free") == refused
     svn.platform.permissions.revoke("api", "shop")
     assert ask(svn, "shop")[0] == 403
+
+
+@pytest.mark.parametrize("rest", ["", "/trunk", "/trunk/revisions"])
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ("not_found", 404),
+        ("app_not_found", 404),
+        ("gone", 410),
+        ("not_implemented", 501),
+        ("forbidden", 403),
+        ("redirect", 301),
+        ("page", 200),
+    ],
+)
+def test_retired(talk_with, rest, form, status):
+    talk = svn_with(talk_with(team_server="retired", team_server_retired_response=form))
+    reply = talk.api("GET", BRANCHES + rest)
+    assert reply.status == status
+    assert (b"APP_NOT_FOUND" in reply.body) == (form == "app_not_found")
+    assert ("Location" in reply.headers) == (form == "redirect")
+
+
+def test_every_form_of_a_retired_api_is_tested():
+    (tested,) = (mark.args[1] for mark in test_retired.pytestmark if mark.args[0] == ("form", "status"))
+    assert [form for form, _ in tested] == list(get_args(TeamServerResponse))
