@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= succeeds
 STORES ?= local s3 azure
+SCHEDULES ?= 5000
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 # How the tests of each store are run: Azure's libraries are in a place of their own.
@@ -15,7 +16,7 @@ TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azu
 # Processes of the tests would compile everything that they import, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs screenshots test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
+.PHONY: help demo docs screenshots first-hour test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +31,9 @@ docs: $(READY)  ## Build the documentation into build/docs; links and blocks of 
 
 screenshots: $(READY)  ## Make the pictures of the documentation anew (needs Chromium)
 	@$(BIN)/python -m docs.screenshots
+
+first-hour: $(READY)  ## Do what the README says in a new environment, and print the time of each step
+	@$(BIN)/python packaging/first_hour.py
 
 test: $(READY)  ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
@@ -53,8 +57,8 @@ matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one; 
 crashes: $(READY)  ## Kill processes of a real Airflow on PostgreSQL (ARGS="-k triggerer": one case)
 	@$(BIN)/python -m pytest tests/crashes $(ARGS)
 
-chaos: $(READY)  ## Run thousands of random fault schedules
-	@CHAOS_SCHEDULES=5000 $(BIN)/python -m pytest tests/chaos
+chaos: $(READY)  ## Run random fault schedules (SCHEDULES=5000)
+	@CHAOS_SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/chaos
 
 bench: $(READY)  ## Measure what waiting and parsing cost, beside other providers (10 minutes)
 	@test -x .bench/venv/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .bench/venv
