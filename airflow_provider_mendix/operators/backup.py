@@ -54,7 +54,7 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
         After a timeout, the backup goes on in Mendix.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment does not exist, the user may not back it up, a value is
-        invalid or the key is refused. The reason is its ``__cause__``.
+        invalid or the key is refused. The reason is its ``__context__``.
     :raises BackupFailedError: if the snapshot ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
@@ -128,7 +128,7 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, the environment or the
         snapshot does not exist, it is production and not allowed, a value is invalid or the key is refused. The
-        reason is its ``__cause__``.
+        reason is its ``__context__``.
     :raises RestoreFailedError: if the restore ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
@@ -151,14 +151,19 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
             restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:
-                return restore_id
+                return self.finish({"restore_id": restore_id}, context)
             ids = hook.environment_ids(self.app_id, self.environment)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
             wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by=visible_by)
-            return self.finish(self.wait_for(hook, wait))
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``restore_id``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+
+        facts = {"app_id": self.app_id, "environment": self.environment, "snapshot_id": self.snapshot_id}
+        facts["restore_id"] = result["restore_id"]
+        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:

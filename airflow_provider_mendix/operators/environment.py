@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
     EnvironmentStateError,
+    MendixError,
+    MendixResponseError,
     PackageFailedError,
     PackageNotReadyError,
     StartJobNotFoundError,
@@ -66,7 +69,7 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if Mendix cannot stop it, it does not exist, it is production and not allowed, a
-        value is invalid or the key is refused. The reason is its ``__cause__``.
+        value is invalid or the key is refused. The reason is its ``__context__``.
     :raises WaitTimeoutError: if it does not stop in time.
     """
 
@@ -127,7 +130,7 @@ class MendixTransportPackageOperator(MendixChangingOperator):
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if Mendix refuses the transport, the package is ``Failed`` or does not exist, the
         environment does not exist, it is production and not allowed, a value is invalid or the key is refused. The
-        reason is its ``__cause__``, and its message has the state of the environment.
+        reason is its ``__context__``, and its message has the state of the environment.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` yet.
     :raises WaitTimeoutError: if the package is not there in time.
     """
@@ -168,11 +171,16 @@ class MendixTransportPackageOperator(MendixChangingOperator):
             package_id = self._find_package_id(hook)
             is_there = self.retry_until_timeout(partial(self._transport, hook, context, package_id))
             if is_there or not self.wait_for_completion:
-                return package_id
-            return self.finish(self.wait_for(hook, TransportWait(self.app_id, self.environment, package_id)))
+                return self.finish({"package_id": package_id}, context)
+            wait = TransportWait(self.app_id, self.environment, package_id)
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets, package_facts
+
+        facts = {**package_facts(result), "app_id": self.app_id, "environment": self.environment}
+        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["package_id"])
 
     def _find_package_id(self, hook: MendixHook) -> str:
@@ -269,7 +277,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the app cannot be started, the environment does not exist, it is production
-        and not allowed, a value is invalid or the key is refused. The reason is its ``__cause__``.
+        and not allowed, a value is invalid or the key is refused. The reason is its ``__context__``.
     :raises WaitTimeoutError: if the app does not run in time.
     """
 
@@ -305,6 +313,15 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
         with fail_without_retry(self):
             return self._confirm(MendixHook(self.mendix_conn_id), partial(result_of, event))
+
+    def explain(self, hook: MendixHook, error: MendixResponseError) -> str:
+        """Return the state of the environment, and the names of constants without a value if one is missing."""
+        said = super().explain(hook, error)
+        if error.code == "MISSING_CONSTANT":
+            with suppress(MendixError):  # The start has failed, whether the constants can be read or not.
+                if missing := hook.get_settings(self.app_id, self.environment).missing_constants:
+                    return f"Constants without a value: {', '.join(missing)}. {said}"
+        return said
 
     def _start(self, hook: MendixHook) -> tuple[Environment, str | None]:
         """Start the app unless it runs; return the environment and the id of the start job, if there is one."""

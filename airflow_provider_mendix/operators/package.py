@@ -94,7 +94,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         on in Mendix.
     :param outage_tolerance: how long starting or polling may keep failing before the task gives up, in seconds.
     :raises AirflowFailException: if a value is invalid (before any request), the key is refused, the app does not
-        exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__cause__``.
+        exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__context__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
     :raises PackageFailedError: if the build ends as ``Failed``, with ``retry_failed_build=True``.
     :raises BuildFailedError: if Mendix answers the start with ``BUILD_FAILED``, with ``retry_failed_build=True``.
@@ -162,6 +162,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
                     f" {build.package_id}."
                 )
             if not self.wait_for_completion:
+                self._describe(context)
                 return build.package_id
             from airflow_provider_mendix.waits.package import PackageWait
 
@@ -250,7 +251,15 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
+        self._describe(context)
         return str(result["package_id"])
+
+    def _describe(self, context: Context) -> None:
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
+
+        if self.outlets:
+            facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY)}
+            describe_in_outlets(self, context, ("packages", self.app_id, facts.get("branch") or "main"), facts)
 
     def _push_project_id(self, hook: MendixHook, context: Context) -> None:
         """Push the app's UUID for the link to the portal; a release must neither fail nor wait for a link."""

@@ -117,6 +117,7 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.archive.manifest import TaskRun
         from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
+        from airflow_provider_mendix.operators.outlets import describe_in_outlets
 
         self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
@@ -138,7 +139,10 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
             outage_tolerance=self.outage_tolerance,
             task=TaskRun.of(context["ti"]),
         )
-        return archive(hook, request).summary()
+        result = archive(hook, request).summary()
+        facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
+        describe_in_outlets(self, context, result["url"], facts)
+        return result
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -106,6 +106,8 @@ def test_round_trip(mode, package_id, place, places, platform, context, clock):
         "job_id": job_id,
         "sha256": first["sha256"],
         "size": len(original),
+        "version": "2.5.4.9f3ab2c1",
+        "revision": "9f3ab2c1",
         "source": first["url"],
     }
     clock.sleep(60)
@@ -253,7 +255,7 @@ class TestNothingIsSent:
     def refused(self, operator, context, platform, kind, match):
         with pytest.raises(AirflowFailException, match=match) as raised:
             operator.execute(context)
-        assert type(raised.value.__cause__) is kind
+        assert type(raised.value.__context__) is kind
         assert not platform.journal
 
     def test_a_flipped_bit(self, lost, platform, context):
