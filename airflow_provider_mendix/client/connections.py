@@ -2,9 +2,9 @@
 
 None of this is an option of the libraries. `requests` and `urllib3` respell URLs (``%7E`` becomes ``~``, ``%2f``
 becomes ``%2F``), and the signature of a link may cover its spelling. `http.client` takes every interim response
-but ``100 Continue`` for the final one, and limits the time of each packet only. So classes are replaced where the
-libraries allow it: ``response_class`` of a connection, ``ConnectionCls`` of a pool and ``pool_classes_by_scheme`` of
-a pool manager.
+but ``100 Continue`` for the final one, and limits the time of each packet only. So classes are replaced where
+the libraries allow it: ``response_class`` of a connection, ``ConnectionCls`` of a pool and
+``pool_classes_by_scheme`` of a pool manager.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The sender for workers, on `requests`, so that `requests-mock` works in the tests of a DAG.
 
 It sends credentials only in the headers of one request to the connection's host, follows no redirect of an API
-call, and reads neither ``.netrc`` nor cookies. The head of a response must be complete after ``timeout`` seconds. A
-body has at most ``MAX_BODY_SIZE`` bytes and must be complete ``timeout`` seconds after the request began, even if
-bytes keep coming; only the body of a file may take longer.
+call, and reads neither ``.netrc`` nor cookies. The head of a response must be complete after ``timeout`` seconds.
+A body has at most ``MAX_BODY_SIZE`` bytes and must be complete ``timeout`` seconds after the request began, even
+if bytes keep coming; only the body of a file may take longer.
 Errors of the library are not chained: their text may hold a signed URL.
 """
 
@@ -160,8 +160,9 @@ class MendixClient:
             host = self.account.base_url(call.endpoint.api)
             why = reason(error, host, proxy_for(host, self.account))
             return MendixConnectionError(
-                f"{call}: the upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did"
-                " not get the whole file."
+                f"The upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did not get"
+                " the whole file.",
+                request=str(call),
             )
         return no_response(call, error, self.account)
 

@@ -23,9 +23,10 @@ class MendixPackageSensor(MendixSensor):
     """Wait until a package is ``Succeeded``; in ``poke`` and ``reschedule`` mode and deferred alike.
 
     The task returns the package: ``package_id``, ``name``, ``version``, ``status``, ``size``, ``creation_date``,
-    and ``phases``: the seconds for which it was seen ``queued``, ``building`` and ``uploading``. They also go to
-    Airflow's metrics, as timers ``mendix.package.queued`` and so on. In ``reschedule`` mode there are none,
-    because each poll is a process of its own.
+    ``expiry_date`` (when Mendix deletes it unless it is deployed), and ``phases``: the seconds for which it was
+    seen ``queued``, ``building`` and ``uploading``. They also go to Airflow's metrics, as timers
+    ``mendix.package.queued`` and so on. In ``reschedule`` mode there are none, because each poll is a process of
+    its own.
 
     The task fails when the package is ``Failed``, does not exist, or is not ready in time; with ``soft_fail=True``
     each of these skips the task. In the first minute, a package that does not exist counts as not visible yet,
@@ -41,7 +42,7 @@ class MendixPackageSensor(MendixSensor):
     :param poke_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :raises AirflowFailException: if the package is ``Failed`` or does not exist, the key is refused, or a value is
-        wrong. A retry cannot fix these; ``__cause__`` is the reason.
+        wrong. A retry cannot fix these; ``__context__`` is the reason.
     :raises AirflowSensorTimeout: if the package is not ready in time.
     """
 

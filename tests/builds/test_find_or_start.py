@@ -10,7 +10,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.exceptions import (
-    BuildFailedError,
     MendixError,
     OutageError,
     PackageFailedError,
@@ -361,8 +360,13 @@ class TestUnconfirmedStart:
     def test_a_refused_build_is_not_searched_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
-        with pytest.raises(BuildFailedError):
+<<<<<<< HEAD
+        with pytest.raises(AirflowFailException) as refused:
+=======
+        with pytest.raises(AirflowFailException, match="BuildFailedError"):
+>>>>>>> main
             airflow.run()
+        assert isinstance(refused.value.__cause__, BuildFailedError)
         assert clock.now() == began
 
     def test_nothing_is_started_while_the_list_cannot_be_read(self, airflow, platform):
