@@ -175,7 +175,7 @@ class RenderedArguments:
 
         :raises InvalidInputError: if one has none. No request has been sent then.
         """
-        empty = [name for name in self.template_fields if _is_empty(name, getattr(self, name))]
+        empty = [name for name in self.template_fields if _is_empty(getattr(self, name))]
         if not empty:
             return
         given = self.given | _mapped(self, context)
@@ -201,12 +201,9 @@ def _mapped(operator: Any, context: Context) -> set[str]:
     return set()
 
 
-def _is_empty(name: str, value: object) -> bool:
-    """Return whether an argument has no value. Where it matters, ``api/inputs`` refuses the text ``None`` too."""
-    if not isinstance(value, str):
-        return value is None
-    text = value.strip().lower()
-    return text in NO_VALUE if name.endswith("conn_id") else text == ""
+def _is_empty(value: object) -> bool:
+    """Return whether an argument has no value; a template that renders ``None`` gives its name as text."""
+    return value.strip().lower() in NO_VALUE if isinstance(value, str) else value is None
 
 
 def _shown(value: object) -> str:
