@@ -278,15 +278,11 @@ class BranchNotFoundError(NotFoundError):
 class PackageNotFoundError(NotFoundError):
     """No such package or build job; it may have been deleted."""
 
-<<<<<<< HEAD
+    summary = "There is no such package"
     advice = (
         "Check the package id, and whether the package was deleted: Mendix does that within 15 days to a package"
         " that is not deployed."
     )
-=======
-    summary = "There is no such package"
-    advice = "Check the package id, and whether the package was deleted."
->>>>>>> main
 
 
 class EnvironmentNotFoundError(NotFoundError):

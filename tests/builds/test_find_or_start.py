@@ -360,13 +360,8 @@ class TestUnconfirmedStart:
     def test_a_refused_build_is_not_searched_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
-<<<<<<< HEAD
-        with pytest.raises(AirflowFailException) as refused:
-=======
         with pytest.raises(AirflowFailException, match="BuildFailedError"):
->>>>>>> main
             airflow.run()
-        assert isinstance(refused.value.__cause__, BuildFailedError)
         assert clock.now() == began
 
     def test_nothing_is_started_while_the_list_cannot_be_read(self, airflow, platform):
