@@ -14,6 +14,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
 from airflow_provider_mendix.operators.arguments import as_written, checked
+from airflow_provider_mendix.operators.outlets import describe_in_outlets
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -151,14 +152,17 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
             snapshot_id = inputs.uuid("snapshot_id", self.snapshot_id)
             restore_id = self.retry_until_timeout(partial(self._restore, hook, snapshot_id))
             if not self.wait_for_completion:
-                return restore_id
+                return self.finish({"restore_id": restore_id}, context)
             ids = hook.environment_ids(self.app_id, self.environment)
             visible_by = current_clock().now() + VISIBILITY_TIMEOUT
             wait = RestoreWait(self.app_id, self.environment, *ids, restore_id, visible_by=visible_by)
-            return self.finish(self.wait_for(hook, wait))
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``restore_id``."""
+        facts = {"app_id": self.app_id, "environment": self.environment, "snapshot_id": self.snapshot_id}
+        facts["restore_id"] = result["restore_id"]
+        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:

@@ -99,8 +99,8 @@ class MendixWaitingOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.waits.event import result_of
 
         with fail_without_retry(self):
-            return self.finish(result_of(event))
+            return self.finish(result_of(event), context)
 
-    def finish(self, result: dict[str, Any]) -> Any:
+    def finish(self, result: dict[str, Any], context: Context) -> Any:
         """Return the task's return value for the result of the wait."""
         return result

@@ -21,6 +21,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
 from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
+from airflow_provider_mendix.operators.outlets import describe_in_outlets, package_facts
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -168,11 +169,14 @@ class MendixTransportPackageOperator(MendixChangingOperator):
             package_id = self._find_package_id(hook)
             is_there = self.retry_until_timeout(partial(self._transport, hook, context, package_id))
             if is_there or not self.wait_for_completion:
-                return package_id
-            return self.finish(self.wait_for(hook, TransportWait(self.app_id, self.environment, package_id)))
+                return self.finish({"package_id": package_id}, context)
+            wait = TransportWait(self.app_id, self.environment, package_id)
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
+        facts = {**package_facts(result), "app_id": self.app_id, "environment": self.environment}
+        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
         return str(result["package_id"])
 
     def _find_package_id(self, hook: MendixHook) -> str:

@@ -27,6 +27,7 @@ from airflow_provider_mendix.operators.arguments import (
     checked,
 )
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
+from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
@@ -162,6 +163,7 @@ class MendixStartBuildOperator(MendixWaitingOperator):
                     f" {build.package_id}."
                 )
             if not self.wait_for_completion:
+                self._describe(context)
                 return build.package_id
             from airflow_provider_mendix.waits.package import PackageWait
 
@@ -250,7 +252,13 @@ class MendixStartBuildOperator(MendixWaitingOperator):
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
+        self._describe(context)
         return str(result["package_id"])
+
+    def _describe(self, context: Context) -> None:
+        if self.outlets:
+            facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY)}
+            describe_in_outlets(self, context, ("packages", self.app_id, facts.get("branch") or "main"), facts)
 
     def _push_project_id(self, hook: MendixHook, context: Context) -> None:
         """Push the app's UUID for the link to the portal; a release must neither fail nor wait for a link."""

@@ -14,6 +14,7 @@ from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsEr
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
+from airflow_provider_mendix.operators.outlets import describe_in_outlets
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -138,7 +139,10 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
             outage_tolerance=self.outage_tolerance,
             task=TaskRun.of(context["ti"]),
         )
-        return archive(hook, request).summary()
+        result = archive(hook, request).summary()
+        facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
+        describe_in_outlets(self, context, result["url"], facts)
+        return result
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
+from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     the same. So a byte that was not checked makes no package. All of it takes constant memory.
 
     With ``wait_for_completion=True`` (the default) the task waits until Mendix's job is ``Completed``. The task
-    returns the ``PackageId``, and pushes ``{"package_id", "job_id", "sha256", "size", "source"}`` to XCom under
+    returns the ``PackageId``, and pushes ``{"package_id", "job_id", "sha256", "size", "version", "revision", "source"}`` to XCom under
     ``mendix_upload``.
 
     An upload is sent once. Each further try of the task in the same DAG run first searches for a package of the
@@ -117,13 +118,20 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
                 visible_by = current_clock().now() + VISIBILITY_TIMEOUT
                 wait = UploadWait(app_id, job_id, started.package_id, visible_by=visible_by)
             values = {"package_id": wait.package_id, "job_id": job_id, "sha256": sha256, "size": found.size}
+            if found.manifest:
+                values |= {"version": found.manifest.version, "revision": found.manifest.revision}
             context["ti"].xcom_push(key=UPLOAD_KEY, value={**values, "source": found.url})
             if not self.wait_for_completion:
-                return wait.package_id
-            return self.finish(self.wait_for(hook, wait))
+                return self.finish({"package_id": wait.package_id}, context)
+            return self.finish(self.wait_for(hook, wait), context)
 
-    def finish(self, result: dict[str, Any]) -> str:
+    def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
+        if self.outlets:
+            uploaded = own_xcom(context, UPLOAD_KEY)
+            facts = {name: uploaded.get(name) for name in ("version", "revision", "sha256")}
+            facts |= {"app_id": self.app_id, "package_id": result["package_id"], "url": uploaded.get("source")}
+            describe_in_outlets(self, context, ("packages", self.app_id, "main"), facts)
         return str(result["package_id"])
 
     def _find_archived(self, app_id: str) -> ArchivedObject:

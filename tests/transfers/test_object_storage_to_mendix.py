@@ -106,6 +106,8 @@ def test_round_trip(mode, package_id, place, places, platform, context, clock):
         "job_id": job_id,
         "sha256": first["sha256"],
         "size": len(original),
+        "version": "2.5.4.9f3ab2c1",
+        "revision": "9f3ab2c1",
         "source": first["url"],
     }
     clock.sleep(60)
