@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, object]:
                     f"{_PACKAGE}.operators.environment",
                     f"{_PACKAGE}.operators.package",
                     f"{_PACKAGE}.operators.revision",
+                    f"{_PACKAGE}.operators.settings",
                 ],
             }
         ],

@@ -2,9 +2,9 @@
 
     revision → build → archive → approval → Acceptance → approval → Production
 
-`deploy_to` is the part to copy: back up, stop, transport, start, check that the app is up, and roll back if it is
-not. `docs/deploy-chain.md` explains why it is built like this. Needs a connection to Mendix with a personal access
-token, and one for the object storage if that is not the local disk.
+`deploy_to` is the part to copy: back up, stop, transport, set constants, start, check that the app is up, and roll
+back if it is not. `docs/deploy-chain.md` explains why it is built like this. Needs a connection to Mendix with a
+personal access token, and one for the object storage if that is not the local disk.
 
 The approvals are Airflow's own, from 3.1 on. Before, there are none: the run deploys to Acceptance at once, and to
 Production only if it was started with `"production_approved": true`; otherwise it fails there.
@@ -29,6 +29,7 @@ from airflow_provider_mendix.operators.environment import (
 )
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
+from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ PARAMS = {
     "branch": "main",
     "version": "2.5.4",
     "archive": "file:///tmp/mendix-archive",
+    # By environment, such as {"Acceptance": {"Shop.Url": "https://…", "Shop.ApiKey": {"variable": "shop_key"}}}.
+    "constants": {},
 }
 
 
@@ -103,9 +106,16 @@ def deploy_to(environment: str, package_id: Any, *, allow_production: bool = Fal
         backup = MendixCreateBackupOperator(task_id="backup", comment="Before a release by Airflow", **here)
         stop = MendixStopEnvironmentOperator(task_id="stop", **change)
         transport = MendixTransportPackageOperator(task_id="transport", package_id=package_id, **change)
+        settings = MendixUpdateSettingsOperator(
+            task_id="settings",
+            environment=environment,
+            constants="{{ params.constants.get(task.environment, {}) | tojson }}",
+            allow_production=allow_production,
+            **APP,
+        )
         start = MendixStartEnvironmentOperator(task_id="start", **change)
         probed = probe(app=start.output, package_id=package_id)
-        chain(previous, backup, stop, transport, start)
+        chain(previous, backup, stop, transport, settings, start)
 
         with TaskGroup("roll_back"):
             needed = is_needed(environment=environment, package_id=package_id, previous=previous)

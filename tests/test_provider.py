@@ -101,6 +101,7 @@ import airflow_provider_mendix.operators.backup
 import airflow_provider_mendix.operators.environment
 import airflow_provider_mendix.operators.package
 import airflow_provider_mendix.operators.revision
+import airflow_provider_mendix.operators.settings
 import airflow_provider_mendix.sensors.environment
 import airflow_provider_mendix.sensors.package
 import airflow_provider_mendix.sensors.revision

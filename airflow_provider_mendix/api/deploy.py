@@ -56,7 +56,10 @@ DEPLOY_API = Api(
             "INVALID_DB_STRUCTURE",
             "The database does not fit the model; start with auto_sync_db=True, which changes it.",
         ),
-        ("MISSING_CONSTANT", "A constant of the model has no value; set it on the environment, and start again."),
+        (
+            "MISSING_CONSTANT",
+            "A constant of the model has no value; set it with MendixUpdateSettingsOperator, and start again.",
+        ),
         (
             "INSECURE_ADMIN_PASSWORD",
             "The administrator's password of the app is too weak; set another one, and start again.",
@@ -173,6 +176,11 @@ class Settings(msgspec.Struct, frozen=True, rename="pascal"):
         return [("constants", self._names)]
 
     @property
+    def missing_constants(self) -> list[str]:
+        """Names of the constants that have no value, so that a start fails."""
+        return [str(constant.get("Name")) for constant in self.constants if constant.get("Value") is None]
+
+    @property
     def _names(self) -> list[Any]:
         return [constant.get("Name") for constant in self.constants]
 
@@ -278,7 +286,10 @@ def set_settings(app_id: str, environment: str, settings: Settings) -> Call[Sett
     :param settings: as :func:`get_settings` returned them, with other values.
     """
     body: Mapping[str, Any] = msgspec.to_builtins(settings)
-    return SET_SETTINGS.call(_environment(app_id, environment), body=body)
+    values = [str(entry.get("Value")) for entry in (*settings.constants, *settings.custom_settings)]
+    # The longest first: one may be a part of another.
+    secrets = tuple(sorted((value for value in values if len(value) > 4), key=len, reverse=True))
+    return SET_SETTINGS.call(_environment(app_id, environment), body=body, secrets=secrets)
 
 
 def _environment(app_id: str, environment: str) -> dict[str, str]:

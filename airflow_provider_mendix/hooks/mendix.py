@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -311,6 +311,48 @@ class MendixHook(BackupMethods, BaseHook):
         :raises InvalidInputError: if a short hash fits more than one commit.
         """
         return self.run(conversations.find_revision(app_id, branch, revision, has_token=self.has_token))
+
+    def pending_revisions(
+        self, app_id: str, branch: str = "main", *, since: str | int | None = None
+    ) -> list[BranchRevision]:
+        """Return the revisions that came to a branch since a known one, oldest first.
+
+        An event of an asset says that there is something to do, and Airflow may merge events. This says what.
+
+        :param branch: ``x``, ``branches/x``, or ``main`` or ``trunk``, which both mean the main line.
+        :param since: the revision that was processed last; ``None`` makes only the newest one pending. If it is
+            not among the newest 1000 of the branch, because its history was rewritten for example, only the newest
+            one is returned, with a warning.
+        :raises BranchNotFoundError: if there is no such branch.
+        """
+        from airflow_provider_mendix.api import pending
+
+        known = None if since is None else inputs.revision(since, "since")
+        found = self.run(pending.pending_revisions(app_id, branch, known, has_token=self.has_token))
+        if not found.is_complete:
+            self.log.warning(
+                "Revision %s is not among the newest of branch %s of app %s: only the newest one is pending.",
+                since,
+                branch,
+                app_id,
+            )
+        return list(found.revisions)
+
+    def pending_packages(
+        self, app_id: str, branch: str = "main", *, done: Collection[str] = (), include_failed: bool = False
+    ) -> list[build.Package]:
+        """Return the finished packages of a branch that have not been processed yet, oldest first.
+
+        :param branch: ``main``, ``trunk``, ``x`` or ``branches/x``, by which Mendix begins the names of packages.
+        :param done: ids of the packages that have been processed. The order in which builds end is not that in
+            which they were started, so the newest one does not tell.
+        :param include_failed: also those that ended as ``Failed``.
+        """
+        from airflow_provider_mendix.api import pending
+
+        return pending.pending_packages(
+            self.list_packages(app_id), branch, done=done, include_failed=include_failed
+        )
 
     def list_environments(self, app_id: str) -> list[deploy.Environment]:
         """Return the environments of an app."""

@@ -25,26 +25,51 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class MendixEnvironmentOperator(MendixWaitingOperator):
-    """Base of the operators that do one thing with one environment.
+class EnvironmentTask:
+    """Mixin of the operators that do one thing with one environment.
 
-    :param app_id: subdomain of the app.
-    :param environment: name of the environment, exactly as Mendix spells it.
     :cvar action: what the task asks Mendix to do, for messages.
     """
 
-    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment")
+    app_id: Any
+    environment: Any
+    allow_production: bool
     action: ClassVar[str]
-
-    def __init__(self, *, app_id: Text, environment: Text, **kwargs: Unpack[WaitingArguments]) -> None:
-        super().__init__(**kwargs)
-        self.app_id: Any = app_id
-        self.environment: Any = environment
 
     @property
     def target(self) -> str:
         """The environment, for messages."""
         return f"environment {self.environment} of app {self.app_id}"
+
+    def check_allowed(self, hook: MendixHook) -> Environment:
+        """Return the environment in its present state, if the task may change it.
+
+        :raises EnvironmentNotFoundError: with the names that exist.
+        :raises ProductionRefusedError: if it is production.
+        """
+        found = hook.find_environment(self.app_id, self.environment)
+        if found.is_production and not self.allow_production:
+            why = "Mendix's flag says so" if found.production else "its name says so"
+            raise ProductionRefusedError(
+                f"Refused to {self.action} {self.target}: it is production ({why}), and the task is not allowed to"
+                " change that. If it should be, write allow_production=True in the DAG. Nothing was changed."
+            )
+        return found
+
+
+class MendixEnvironmentOperator(EnvironmentTask, MendixWaitingOperator):
+    """Base of the operators that do one thing with one environment, and may wait for its end.
+
+    :param app_id: subdomain of the app.
+    :param environment: name of the environment, exactly as Mendix spells it.
+    """
+
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment")
+
+    def __init__(self, *, app_id: Text, environment: Text, **kwargs: Unpack[WaitingArguments]) -> None:
+        super().__init__(**kwargs)
+        self.app_id: Any = app_id
+        self.environment: Any = environment
 
     def on_kill(self) -> None:
         """Change nothing: no call takes an action back, and Airflow may kill a task by mistake."""
@@ -79,7 +104,11 @@ class MendixEnvironmentOperator(MendixWaitingOperator):
             # A refused key cannot read the state either.
             if error.transient or isinstance(error, UnauthorizedError):
                 raise
-            raise error.with_hint(self.describe_state(hook)) from error
+            raise error.with_hint(self.explain(hook, error)) from error
+
+    def explain(self, hook: MendixHook, error: MendixResponseError) -> str:
+        """Return what to add to the message of a refusal."""
+        return self.describe_state(hook)
 
     def describe_state(self, hook: MendixHook) -> str:
         """Return the state of the environment as a sentence, or why it cannot be read."""
@@ -103,18 +132,3 @@ class MendixChangingOperator(MendixEnvironmentOperator):
     def __init__(self, *, allow_production: bool = False, **kwargs: Unpack[EnvironmentArguments]) -> None:
         super().__init__(**kwargs)
         self.allow_production: bool = checked("allow_production", allow_production)
-
-    def check_allowed(self, hook: MendixHook) -> Environment:
-        """Return the environment as it is now, if the task may change it.
-
-        :raises EnvironmentNotFoundError: with the names that exist.
-        :raises ProductionRefusedError: if it is production.
-        """
-        found = hook.find_environment(self.app_id, self.environment)
-        if found.is_production and not self.allow_production:
-            why = "Mendix's flag says so" if found.production else "its name says so"
-            raise ProductionRefusedError(
-                f"Refused to {self.action} {self.target}: it is production ({why}), and the task is not allowed to"
-                " change that. If it should be, write allow_production=True in the DAG. Nothing was changed."
-            )
-        return found

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_DURATION = timedelta(days=3650).total_seconds()
-_NO_VALUE = ("", "none", "null", "undefined", "nan")
+NO_VALUE = ("", "none", "null", "undefined", "nan")
 
 
 class InvalidArgumentError(AirflowFailException, ValueError):
@@ -206,7 +206,7 @@ def _is_empty(name: str, value: object) -> bool:
     if not isinstance(value, str):
         return value is None
     text = value.strip().lower()
-    return text in _NO_VALUE if name.endswith("conn_id") else text == ""
+    return text in NO_VALUE if name.endswith("conn_id") else text == ""
 
 
 def _shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
     EnvironmentStateError,
+    MendixError,
+    MendixResponseError,
     PackageFailedError,
     PackageNotReadyError,
     StartJobNotFoundError,
@@ -309,6 +312,15 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
 
         with fail_without_retry(self):
             return self._confirm(MendixHook(self.mendix_conn_id), partial(result_of, event))
+
+    def explain(self, hook: MendixHook, error: MendixResponseError) -> str:
+        """Return the state of the environment, and the names of constants without a value if one is missing."""
+        said = super().explain(hook, error)
+        if error.code == "MISSING_CONSTANT":
+            with suppress(MendixError):  # The start has failed, whether the constants can be read or not.
+                if missing := hook.get_settings(self.app_id, self.environment).missing_constants:
+                    return f"Constants without a value: {', '.join(missing)}. {said}"
+        return said
 
     def _start(self, hook: MendixHook) -> tuple[Environment, str | None]:
         """Start the app unless it runs; return the environment and the id of the start job, if there is one."""

@@ -5,14 +5,31 @@ With ``**kwargs: Unpack[…]``, a type checker finds a misspelt argument and a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Required, TypeAlias, TypedDict
+from typing import Any, NotRequired, Required, TypeAlias, TypedDict
 
 from airflow.sdk import XComArg
 
 Text: TypeAlias = str | XComArg
 """A templated argument: text, a template, or the output of a task."""
+
+
+class FromVariable(TypedDict):
+    """The value of a setting, in an Airflow variable."""
+
+    variable: str
+
+
+class FromConnection(TypedDict):
+    """The value of a setting, in a field of an Airflow connection; by default its password."""
+
+    connection: str
+    field: NotRequired[str]
+
+
+SettingValues: TypeAlias = Mapping[str, str | int | float | FromVariable | FromConnection | XComArg] | Text
+"""Values of settings by name, or the text of a JSON object, or the output of a task."""
 
 
 class OperatorArguments(TypedDict, total=False):

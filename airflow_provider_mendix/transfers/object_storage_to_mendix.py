@@ -43,8 +43,8 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
     the same. So a byte that was not checked makes no package. All of it takes constant memory.
 
     With ``wait_for_completion=True`` (the default) the task waits until Mendix's job is ``Completed``. The task
-    returns the ``PackageId``, and pushes ``{"package_id", "job_id", "sha256", "size", "version", "revision", "source"}`` to XCom under
-    ``mendix_upload``.
+    returns the ``PackageId``, and pushes ``package_id``, ``job_id``, ``sha256``, ``size``, ``version``,
+    ``revision`` and ``source`` to XCom under ``mendix_upload``.
 
     An upload is sent once. Each further try of the task in the same DAG run first searches for a package of the
     app with the same name and size that was created since the run began, and takes that one (``job_id`` is

@@ -142,8 +142,9 @@ class MendixNewRevisionTrigger(_Watcher):
     """Make an event when a branch has new revisions; see :func:`~airflow_provider_mendix.assets.revision_asset`.
 
     An event is a JSON object: ``id``, ``app_id``, ``branch``, ``newest`` (a revision: ``revision``, ``author``,
-    ``date``, ``message``, ``mendix_version``), ``revisions`` (all that came since the last event, oldest first, at
-    most 100), ``count``, and ``is_complete`` (false if the last known revision is no longer on the branch).
+    ``date``, ``message``, ``mendix_version``), ``since`` (the last known revision), ``revisions`` (all that came
+    since then, oldest first, at most 100), ``count``, and ``is_complete`` (false if the last known revision is no
+    longer on the branch; then only the newest one is listed).
 
     The first poll makes no event. Every later revision is in at least one event. A repeated event has the same
     ``id``, and so has each revision of an event that was repeated with more.
@@ -178,6 +179,7 @@ class MendixNewRevisionTrigger(_Watcher):
             return None, seen or now_seen
         event = {
             "id": f"{self.app_id}/{self.branch}:{since or 'none'}..{found.newest.revision}",
+            "since": since or None,
             "newest": found.newest.summary(),
             "revisions": [revision.summary() for revision in found.revisions[-_MAX_ITEMS:]],
             "count": len(found.revisions),

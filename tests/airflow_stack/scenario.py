@@ -73,7 +73,7 @@ class Scenario:
             )
             yield self
 
-    def start(self, **conf: str) -> None:
+    def start(self, **conf: Any) -> None:
         """Start the run."""
         self._began = time.monotonic()
         self.airflow.api.trigger(self.dag_id, self.name, conf)

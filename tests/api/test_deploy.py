@@ -277,7 +277,7 @@ REFUSALS = [
         "transport the previous package, restore the snapshot",
     ),
     (GET_START_JOB, 500, "invalid_db_structure", StartFailedError, "start with auto_sync_db=True"),
-    (GET_START_JOB, 500, "missing_constant", StartFailedError, "set it on the environment, and start again"),
+    (GET_START_JOB, 500, "missing_constant", StartFailedError, "set it with MendixUpdateSettingsOperator"),
     (GET_START_JOB, 500, "insecure_admin_password", StartFailedError, "set another one, and start again"),
     (GET_START_JOB, 500, "startup_action_failed", StartFailedError, "log in the portal"),
     (GET_START_JOB, 500, "start_failed", StartFailedError, "log in the portal"),
@@ -414,6 +414,16 @@ def test_a_call_shows_no_values(show):
 
     assert f"POST {ACCEPTANCE}/settings" in shown
     assert "sesame" not in shown
+
+
+def test_a_refusal_that_quotes_a_setting_does_not_show_its_value(mendix):
+    call = deploy.set_settings("library", "Acceptance", SETTINGS)
+    said = {"errorCode": "CONSTANT_NOT_FOUND", "errorMessage": f"Library.Mail cannot be '{PASSWORD}'"}
+
+    error = mendix.refusal(call, said, 400)
+
+    assert "Library.Mail cannot be '***'" in str(error)
+    assert PASSWORD not in repr(error)
 
 
 @pytest.mark.parametrize(

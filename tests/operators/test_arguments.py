@@ -30,6 +30,7 @@ from airflow_provider_mendix.operators.package import (
     MendixStartBuildOperator,
 )
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
+from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOperator
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
@@ -46,6 +47,7 @@ PUBLIC = {
     MendixStopEnvironmentOperator: ENVIRONMENT,
     MendixTransportPackageOperator: {**ENVIRONMENT, "package_id": PACKAGE_ID},
     MendixStartEnvironmentOperator: ENVIRONMENT,
+    MendixUpdateSettingsOperator: {**ENVIRONMENT, "constants": {"Shop.Url": "x"}},
     MendixCreateBackupOperator: ENVIRONMENT,
     MendixRestoreBackupOperator: {**ENVIRONMENT, "snapshot_id": PACKAGE_ID},
     MendixToObjectStorageOperator: {
@@ -72,6 +74,8 @@ SWITCHES = [
     (MendixTransportPackageOperator, "allow_production"),
     (MendixStartEnvironmentOperator, "allow_production"),
     (MendixStartEnvironmentOperator, "auto_sync_db"),
+    (MendixUpdateSettingsOperator, "allow_production"),
+    (MendixUpdateSettingsOperator, "dry_run"),
     (MendixRestoreBackupOperator, "allow_production"),
     (MendixRestoreBackupOperator, "db_only"),
     (MendixToObjectStorageOperator, "fast_path"),
@@ -83,6 +87,7 @@ DURATIONS = [
     *((kind, name) for kind in WAITING for name in ("poll_interval", "timeout", "outage_tolerance")),
     *((kind, name) for kind in SENSORS for name in ("poke_interval", "timeout")),
     (MendixToObjectStorageOperator, "outage_tolerance"),
+    (MendixUpdateSettingsOperator, "outage_tolerance"),
 ]
 CHOICES = [
     *((MendixStartBuildOperator, name) for name in ("if_exists", "on_clear")),

@@ -382,6 +382,22 @@ class TestStart:
         assert posts(platform) == ["start"]
 
     @pytest.mark.parametrize("mode", WAITING_MODES)
+    def test_a_missing_constant_is_named(self, mode, platform, context):
+        put(platform)
+        platform.environments["shop", "Test"].constants |= {"Shop.Url": None, "Shop.Days": "14", "Shop.Key": None}
+        with pytest.raises(AirflowFailException, match="MISSING_CONSTANT") as failed:
+            run_task(start(**mode), context)
+        assert "set it with MendixUpdateSettingsOperator, and start again" in str(failed.value)
+        assert "Constants without a value: Shop.Url, Shop.Key. The environment Test" in str(failed.value)
+
+    def test_constants_that_cannot_be_read_hide_nothing(self, platform, context):
+        put(platform)
+        platform.environments.next_starts.append("MISSING_CONSTANT")
+        platform.faults.add("bad_gateway", on="get_settings", times=None)
+        with pytest.raises(AirflowFailException, match="MISSING_CONSTANT.*Test of app shop is Stopped now"):
+            run_task(start(), context)
+
+    @pytest.mark.parametrize("mode", WAITING_MODES)
     def test_a_job_that_says_already_started_is_confirmed(self, mode, platform, context):
         put(platform)
         platform.environments.next_starts.append("ALREADY_STARTED")

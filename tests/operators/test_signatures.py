@@ -31,6 +31,7 @@ from airflow_provider_mendix.operators.package import (
     MendixStartBuildOperator,
 )
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
+from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOperator
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
@@ -64,6 +65,21 @@ with DAG("release"):
     MendixRestoreBackupOperator(task_id="j", app_id="shop", environment="Test", snapshot_id=backup.output)
     MendixDeletePackageOperator(task_id="k", app_id="shop", package_id=build.output)
     MendixPrunePackagesOperator(task_id="l", app_id="shop", keep_last=3, only_if_archived=archive.output)
+    MendixUpdateSettingsOperator(
+        task_id="m",
+        app_id="shop",
+        environment=build.output,
+        constants={
+            "Shop.Url": "https://shop.example",
+            "Shop.Days": 14,
+            "Shop.On": True,
+            "Shop.Key": {"variable": "shop_key"},
+            "Shop.Mail": {"connection": "smtp", "field": "password"},
+            "Shop.Version": build.output,
+        },
+        custom_settings=build.output,
+        scheduled_events="{{ params.events | tojson }}",
+    )
 """
 WRONG = [
     ("MendixStartBuildOperator", 'app_id="shop", version="1.0.0", wait_for_completon=True'),
@@ -77,6 +93,8 @@ WRONG = [
     ("MendixCreateBackupOperator", 'app_id="shop", environment="Test", allow_production=True'),
     ("ObjectStorageToMendixOperator", 'app_id="shop", source="x", require_manifest="no"'),
     ("MendixPrunePackagesOperator", 'app_id="shop", keep_lasts=3, keep_last=3'),
+    ("MendixUpdateSettingsOperator", 'app_id="shop", environment="Test", constants={"Shop.Key": {"var": "x"}}'),
+    ("MendixUpdateSettingsOperator", 'app_id="shop", environment="Test", deferrable=True'),
 ]
 
 

@@ -50,7 +50,9 @@ class ReleaseScenario(Scenario):
         )
         for mode, version in (("Acceptance", "2.5.3"), ("Production", "2.5.2")):
             package_id = self.platform.packages.add("shop", version=version, revision="0badc0de")
-            self.platform.environments.add("shop", mode, package_id=package_id, running=True).data = f"of {mode}"
+            environment = self.platform.environments.add("shop", mode, package_id=package_id, running=True)
+            environment.data = f"of {mode}"
+            environment.constants["Shop.Name"] = None
             self.old[mode] = package_id
 
     def kill_after(self, *endpoints: str) -> None:
@@ -123,8 +125,10 @@ class ReleaseScenario(Scenario):
                 self.changes_at_approval[name] = self.changes()
                 self.airflow.api.answer(self.dag_id, self.name, name, answer)
 
-    def start(self, **conf: str) -> None:
+    def start(self, **conf: Any) -> None:
         """Start the run."""
+        constants = {mode: {"Shop.Name": f"Shop of {mode}"} for mode in self.old}
+        conf = {"constants": constants, **conf} if self.dag_id == RELEASE else conf
         super().start(mendix_conn_id=self.conn_id, **conf)
 
     def _describe(self, entry: Entry) -> str:

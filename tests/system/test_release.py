@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import RELEASE_WITHIN
 
-STEPS = ("snapshots", "stop", "transport", "start")
+STEPS = ("snapshots", "stop", "transport", "settings", "start")
 ROLLBACK = ("stop", "transport", "restores", "start")
 
 
@@ -49,6 +49,7 @@ def test_a_release_goes_to_acceptance_and_production_in_order(end, archive):
         environment = release.environment(mode)
         assert environment.running_package_id == release.new
         assert environment.data == f"of {mode}"
+        assert environment.deployed_values == {"Shop.Name": f"Shop of {mode}"}
         (snapshot,) = (
             one
             for one in release.platform.backups.snapshots.values()
@@ -124,7 +125,7 @@ def test_an_app_that_does_not_start_is_rolled_back_and_the_run_fails(name, end):
 def test_a_run_killed_after_every_call_makes_each_change_once(end):
     release = end("killed")
     assert release.killing == []
-    killed = ("backup", "stop", "transport", "start")
+    killed = ("backup", "stop", "transport", "settings", "start")
     assert all(release.tries[f"acceptance.{task}"] >= 2 for task in killed)
     assert release.changes() == ["packages", *on("Acceptance", *STEPS)]
     # Only the start is requested again while the first one goes on: Mendix refuses that, and the task waits.

@@ -153,8 +153,11 @@ class TestRevisions:
         async def test():
             async with watching(REVISIONS) as watch:
                 await watch.polls()
+                known = push()
+                await watch.next()
                 pushed = [push(f"Change {number}") for number in range(3)]
                 event = await watch.next()
+            assert event["since"] == known
             assert [revision["revision"] for revision in event["revisions"]] == pushed
             assert (event["count"], event["is_complete"]) == (3, True)
 

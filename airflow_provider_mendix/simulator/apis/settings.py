@@ -1,7 +1,7 @@
 """The Deploy API, version 1: the settings of an environment.
 
-The keys of constants and scheduled events are documented. Every constant is a ``String`` here, one without a value
-has ``null``, and the form of a custom setting is invented. If any change is refused, none is made.
+The keys of constants and scheduled events are documented. A constant without a value has ``null`` here, and
+the form of a custom setting is invented. If any change is refused, none is made.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def _shown(environment: StoredEnvironment) -> dict[str, Any]:
         return {"Name": name, "Value": value, "DeployedValue": environment.deployed_values.get(name)}
 
     return {
-        "Constants": [{**both(*found), "DataType": "String"} for found in environment.constants.items()],
+        "Constants": [
+            {**both(name, value), "DataType": environment.data_types.get(name, "String")}
+            for name, value in environment.constants.items()
+        ],
         "CustomSettings": [{"Name": name, "Value": value} for name, value in environment.custom_settings.items()],
         "ScheduledEvents": [both(*found) for found in environment.scheduled_events.items()],
     }

@@ -102,6 +102,7 @@ class StoredEnvironment(msgspec.Struct, kw_only=True):
     :param data: stands for all data; a snapshot copies it, a restore brings it back, and a test may change it.
     :param data_version: version of the model that the database was last changed to.
     :param constants: values by name; a constant without a value (``None``) makes the next start fail.
+    :param data_types: of constants, by name; ``String`` for those that are not named.
     :param custom_settings: values by name, of those that can be changed.
     :param scheduled_events: ``Enabled`` or ``Disabled`` by name.
     :param deployed_values: of constants and scheduled events, as they were at the last start.
@@ -119,6 +120,7 @@ class StoredEnvironment(msgspec.Struct, kw_only=True):
     data: str = CLEAN_DATA
     data_version: str | None = None
     constants: dict[str, str | None] = {}
+    data_types: dict[str, str] = {}
     custom_settings: dict[str, str | None] = {}
     scheduled_events: dict[str, str | None] = {}
     deployed_values: dict[str, str | None] = {}
