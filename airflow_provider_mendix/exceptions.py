@@ -124,6 +124,7 @@ class MendixError(Exception):
     """Base of all errors of this provider.
 
     :param message: what failed and what to do about it.
+    :param request: the request that failed and what was answered; it is shown last.
     :param status: HTTP status of the response, if there was one.
     :param code: Mendix's ``errorCode``, if there was one.
     :param retry_after: seconds that the server asked to wait, if it did.
@@ -138,27 +139,34 @@ class MendixError(Exception):
         self,
         message: str,
         *,
+        request: str = "",
         status: int | None = None,
         code: str | None = None,
         retry_after: float | None = None,
         outcome_unknown: bool = False,
     ) -> None:
         super().__init__(message)
+        self.message = message
+        self.request = request
         self.status = status
         self.code = code
         self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
 
+    def __str__(self) -> str:
+        return f"{self.message} ({self.request})" if self.request else self.message
+
     def with_hint(self, hint: str) -> Self:
         """Return the same error with one more sentence in its message."""
-        return type(self)(f"{self} {hint}", **self._data())
+        return type(self)(f"{self.message} {hint}", **self._data())
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as JSON values, for a trigger event."""
-        return {"type": type(self).__name__, "message": str(self), **self._data()}
+        return {"type": type(self).__name__, "message": self.message, **self._data()}
 
     def _data(self) -> dict[str, Any]:
         return {
+            "request": self.request,
             "status": self.status,
             "code": self.code,
             "retry_after": self.retry_after,
@@ -198,12 +206,18 @@ class RedirectedError(MendixError):
 
 
 class MendixResponseError(MendixError):
-    """Mendix answered and refused."""
+    """Mendix answered and refused.
+
+    :cvar summary: what failed, as the beginning of a message.
+    """
+
+    summary: ClassVar[str] = "Mendix refused the request"
 
 
 class InvalidRequestError(MendixResponseError):
     """Mendix found a parameter invalid (400)."""
 
+    summary = "Mendix refuses a value"
     final = True
     advice = "Check the values of the task; app_id is the app's subdomain, not its name or its UUID."
 
@@ -211,6 +225,7 @@ class InvalidRequestError(MendixResponseError):
 class UnauthorizedError(MendixResponseError):
     """Mendix does not accept the credentials (401, or ``INVALID_CREDENTIALS``)."""
 
+    summary = "Mendix does not accept the credentials"
     final = True
     advice = API_RIGHTS
 
@@ -218,6 +233,7 @@ class UnauthorizedError(MendixResponseError):
 class ForbiddenError(MendixResponseError):
     """Mendix accepts the credentials and refuses the action (403)."""
 
+    summary = "Mendix does not allow the user to do this"
     final = True
     advice = API_RIGHTS
 
@@ -225,6 +241,7 @@ class ForbiddenError(MendixResponseError):
 class RetiredApiError(MendixResponseError):
     """Mendix has retired the API, and no longer serves it for this app or at all."""
 
+    summary = "This API is not served"
     final = True
 
 
@@ -234,6 +251,7 @@ class NotFoundError(MendixResponseError):
     :cvar may_appear: whether it may have been made just now, and not be visible yet.
     """
 
+    summary = "Mendix does not find it"
     final = True
     may_appear: ClassVar[bool] = True
 
@@ -241,6 +259,7 @@ class NotFoundError(MendixResponseError):
 class AppNotFoundError(NotFoundError):
     """No such app, or the user may not see it."""
 
+    summary = "There is no such app, or the user may not see it"
     may_appear = False
     advice = (
         "app_id is the app's subdomain, not its name or its UUID; the user needs 'API Rights' on at least"
@@ -251,6 +270,7 @@ class AppNotFoundError(NotFoundError):
 class BranchNotFoundError(NotFoundError):
     """No such branch."""
 
+    summary = "There is no such branch"
     may_appear = False
     advice = "Check the branch: main, trunk, or its name with or without 'branches/'."
 
@@ -258,12 +278,14 @@ class BranchNotFoundError(NotFoundError):
 class PackageNotFoundError(NotFoundError):
     """No such package or build job; it may have been deleted."""
 
+    summary = "There is no such package"
     advice = "Check the package id, and whether the package was deleted."
 
 
 class EnvironmentNotFoundError(NotFoundError):
     """No such environment of the app."""
 
+    summary = "There is no such environment"
     may_appear = False
     advice = "Use the environment's name exactly as Mendix spells it; upper and lower case count."
 
@@ -271,18 +293,21 @@ class EnvironmentNotFoundError(NotFoundError):
 class StartJobNotFoundError(NotFoundError):
     """Mendix does not know the start job, or no longer knows it."""
 
+    summary = "Mendix does not know the start job"
     advice = "Check the environment itself: it may have been started."
 
 
 class PackageInUseError(MendixResponseError):
     """The package is in use, so it cannot be deleted (409)."""
 
+    summary = "The package is in use"
     advice = "Deploy another package to the environments that use this one first, or set in_use='skip'."
 
 
 class BuildFailedError(MendixResponseError):
     """Mendix refused to build: the start call itself answered that the build failed."""
 
+    summary = "Mendix refused to build"
     final = True
     advice = "The Build API gives no reason; open the app's Environments page in the portal for the build output."
 
@@ -290,12 +315,14 @@ class BuildFailedError(MendixResponseError):
 class BuildNotSucceededError(MendixResponseError):
     """The deprecated download was called for a package that is not ``Succeeded``."""
 
+    summary = "The package is not Succeeded"
     advice = "Wait until the package is Succeeded before downloading it."
 
 
 class TransportRefusedError(MendixResponseError):
     """Mendix refuses to transport the package to the environment, and would refuse again."""
 
+    summary = "Mendix refuses to transport the package"
     final = True
     advice = "The environment is unchanged; Mendix would refuse the same transport again."
 
@@ -303,6 +330,7 @@ class TransportRefusedError(MendixResponseError):
 class StopFailedError(MendixResponseError):
     """The environment could not be stopped."""
 
+    summary = "The environment could not be stopped"
     final = True
     advice = "Check the environment in the portal: it may still be running."
 
@@ -310,6 +338,7 @@ class StopFailedError(MendixResponseError):
 class StartFailedError(MendixResponseError):
     """The app could not be started, for the reason that the code names."""
 
+    summary = "The app could not be started"
     final = True
     advice = "The app does not run; its log in the portal says why."
 
@@ -317,12 +346,14 @@ class StartFailedError(MendixResponseError):
 class AlreadyStartedError(MendixResponseError):
     """The app already runs."""
 
+    summary = "The app already runs"
     advice = "Nothing to do."
 
 
 class AlreadyStartingError(MendixResponseError):
     """Another start of the app is in progress."""
 
+    summary = "Another start of the app is in progress"
     transient = True
     advice = "Wait until that start has ended."
 
@@ -330,6 +361,7 @@ class AlreadyStartingError(MendixResponseError):
 class EnvironmentBusyError(MendixResponseError):
     """Another operation on the environment is in progress."""
 
+    summary = "The environment is busy"
     transient = True
     advice = "Another backup, restore or maintenance is in progress; wait until it has ended."
 
@@ -337,6 +369,7 @@ class EnvironmentBusyError(MendixResponseError):
 class RestoreRefusedError(MendixResponseError):
     """Mendix refuses to restore the snapshot."""
 
+    summary = "Mendix refuses to restore the snapshot"
     final = True
     advice = (
         "The environment must be stopped, the user needs 'Access to Backups' on it, and the snapshot must be one"
@@ -347,12 +380,14 @@ class RestoreRefusedError(MendixResponseError):
 class RateLimitedError(MendixResponseError):
     """Too many requests (429)."""
 
+    summary = "There were too many requests"
     transient = True
 
 
 class ServiceUnavailableError(MendixResponseError):
     """Mendix or a proxy in front of it is temporarily unavailable."""
 
+    summary = "Mendix is not available"
     transient = True
 
 
@@ -464,6 +499,7 @@ def error_from_json(data: Any) -> MendixError:
     try:
         return known[data["type"]](
             data["message"],
+            request=str(data.get("request") or ""),
             status=data.get("status"),
             code=data.get("code"),
             retry_after=data.get("retry_after"),

@@ -74,6 +74,17 @@ def test_the_drawing_tells_what_an_answer_becomes(name, status, code):
     assert error.code == code
 
 
+@pytest.mark.parametrize(("name", "status", "code"), answers())
+@pytest.mark.parametrize("said", ["", "The words of Mendix."])
+def test_the_reason_of_a_refusal_comes_first_and_the_request_last(name, status, code, said):
+    body = json.dumps({"errorCode": code, "errorMessage": said}).encode()
+    error = error_of("GET /", Response(status, {}, body), repeatable=True, advice={})
+
+    assert error.message.startswith(": ".join(filter(None, [error.summary, said or code])).rstrip("."))
+    assert len(error.summary) <= 60
+    assert str(error) == " ".join(filter(None, [f"{error.message} (GET /: HTTP {status}", code])) + ")"
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_round_trip(kind):
     error = kind(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -13,6 +16,8 @@ from airflow_provider_mendix.exceptions import (
     MendixConnectionError,
     MendixError,
     NotFoundError,
+    OutageError,
+    UnauthorizedError,
 )
 from airflow_provider_mendix.failures import fail_without_retry, mendix_retry_policy
 
@@ -33,8 +38,25 @@ def test_an_error_fails_the_task_for_good_if_it_is_final(kind):
     with pytest.raises(AirflowFailException if kind.final else kind) as failed:
         raise_in_task(error)
     if kind.final:
-        assert failed.value.__cause__ is error
+        assert failed.value.__context__ is error
         assert str(failed.value) == f"{kind.__name__}: Something failed."
+
+
+@pytest.mark.parametrize("kind", [UnauthorizedError, OutageError])
+def test_the_log_begins_with_the_reason_in_lines_that_fit_and_has_one_traceback(kind, caplog):
+    error = kind("What failed: why. What to do. " * 8, request="GET /api/1/apps: HTTP 401", status=401)
+    operator = SimpleNamespace(log=logging.getLogger("task"))
+
+    with pytest.raises(Exception, match="What failed") as failed, fail_without_retry(operator):
+        raise error from OSError("the cause")
+
+    (record,) = caplog.records
+    lines = record.getMessage().splitlines()
+    assert record.levelname == "ERROR"
+    assert lines[0].startswith("What failed: why. What to do.")
+    assert max(map(len, lines)) <= 120
+    assert record.getMessage().endswith("(GET /api/1/apps: HTTP 401)")
+    assert "".join(traceback.format_exception(failed.value)).count("Traceback") == 1
 
 
 def test_an_operator_can_name_errors_that_another_try_may_fix():

@@ -139,11 +139,14 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             kind = response.headers.get("content-type", "no Content-Type")
             if api.retired and response.body.lstrip()[:1] not in (b"[", b"{"):
                 raise RetiredApiError(
-                    f"{self}: HTTP {response.status}, but no JSON ({kind}). {api.retired}", status=response.status
+                    f"{RetiredApiError.summary}: the response is no JSON. {api.retired}",
+                    request=f"{self}: HTTP {response.status}, {kind}",
+                    status=response.status,
                 ) from None
             raise MalformedResponseError(
-                f"{self}: HTTP {response.status}, but the body ({len(response.body)} bytes, {kind}) is not"
-                f" what Mendix documents: {error}. {self.unconfirmed_hint}".rstrip(),
+                "Mendix reported success, but the body of the response is not what it documents:"
+                f" {error}. {self.unconfirmed_hint}".rstrip(),
+                request=f"{self}: HTTP {response.status}, {len(response.body)} bytes, {kind}",
                 status=response.status,
                 outcome_unknown=not self.endpoint.repeatable,
             ) from None

@@ -123,7 +123,9 @@ def start_environment(app_id: str, name: str, *, auto_sync_db: bool) -> Conversa
     call = deploy.start_environment(app_id, name, auto_sync_db=auto_sync_db)
     started: deploy.StartedEnvironment = yield call
     if started.error_code:
-        raise AlreadyStartedError(f"{call}: {started.error_code}.", code=started.error_code)
+        raise AlreadyStartedError(
+            f"{AlreadyStartedError.summary}.", request=f"{call}: {started.error_code}", code=started.error_code
+        )
     return started.job_id
 
 

@@ -192,19 +192,17 @@ def error_of(
     """
     if 300 <= response.status < 400 and not retired:
         return RedirectedError(
-            f"{request}: HTTP {response.status} is a redirect, which is not followed because the"
-            f" credentials would go along. {RedirectedError.advice}",
+            "Mendix's host answered with a redirect, which is not followed because the credentials would go along."
+            f" {RedirectedError.advice}",
+            request=f"{request}: HTTP {response.status}",
             status=response.status,
         )
     body = _read_body(response)
     code = _normalised(body.error_code)
     kind = _classify(response.status, code)
-    message = f"{request}: HTTP {response.status}"
-    message += f" {code}" if code else ""
-    message += f": {body.said}" if body.said else ""
-    message = message if message.endswith(".") else f"{message}."
     if retired and not kind.transient and code not in _CODES_OF_A_SERVED_API and kind is not UnauthorizedError:
-        return RetiredApiError(f"{message} {retired}", status=response.status, code=code)
+        kind, advice = RetiredApiError, {response.status: retired}
+    message = ": ".join(part for part in (kind.summary, (body.said or code or "").rstrip(".")) if part) + "."
     # Without one of Mendix's codes, a proxy in front of Mendix may have answered, after Mendix got the request.
     refused = code in _BY_CODE or 300 <= response.status < 500 or response.status in _NEVER_PROCESSED
     outcome_unknown = not repeatable and not refused
@@ -215,6 +213,7 @@ def error_of(
         hint += f" This call may also need the permission '{permission}', which is granted there too."
     return kind(
         f"{message} {hint}".rstrip(),
+        request=f"{request}: HTTP {response.status} {code or ''}".rstrip(),
         status=response.status,
         code=code,
         retry_after=response.retry_after,

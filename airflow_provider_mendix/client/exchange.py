@@ -47,16 +47,18 @@ def response_of(account: Account, status: int, headers: Mapping[str, str], body:
 def check_size(call: Call[Any], size: int) -> None:
     """Raise ``MalformedResponseError`` if the body of a response is too long to be kept in memory."""
     if size > MAX_BODY_SIZE:
-        message = f"{call}: the response is longer than {MAX_BODY_SIZE} bytes. {call.unconfirmed_hint}"
-        raise MalformedResponseError(message.rstrip(), outcome_unknown=not call.endpoint.repeatable)
+        message = f"Mendix's response is longer than {MAX_BODY_SIZE} bytes. {call.unconfirmed_hint}"
+        raise MalformedResponseError(
+            message.rstrip(), request=str(call), outcome_unknown=not call.endpoint.repeatable
+        )
 
 
 def no_response(call: Call[Any], error: Exception, account: Account) -> MendixConnectionError:
     """Return the error of a request that no complete response came to."""
     host = account.base_url(call.endpoint.api)
     why = reason(error, host, proxy_for(host, account))
-    message = f"{call}: no complete response from {host}: {why}. {call.unconfirmed_hint}"
-    return MendixConnectionError(message.rstrip(), outcome_unknown=not call.endpoint.repeatable)
+    message = f"No complete response from {host}: {why}. {call.unconfirmed_hint}"
+    return MendixConnectionError(message.rstrip(), request=str(call), outcome_unknown=not call.endpoint.repeatable)
 
 
 def proxy_for(url: str, account: Account) -> str | None:

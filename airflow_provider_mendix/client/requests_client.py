@@ -159,8 +159,9 @@ class MendixClient:
             host = self.account.base_url(call.endpoint.api)
             why = reason(error, host, proxy_for(host, self.account))
             return MendixConnectionError(
-                f"{call}: the upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did"
-                " not get the whole file."
+                f"The upload to {host} broke off after {form.sent} of {len(form)} bytes: {why}. Mendix did not get"
+                " the whole file.",
+                request=str(call),
             )
         return no_response(call, error, self.account)
 

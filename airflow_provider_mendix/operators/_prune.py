@@ -60,7 +60,7 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
     :param archive_conn_id: id of the connection for that storage; none for local files.
     :param mendix_conn_id: id of the Airflow connection.
     :raises AirflowFailException: if a value is invalid (before any request), the key is refused, or the app does
-        not exist: a retry cannot fix that. The reason is its ``__cause__``.
+        not exist: a retry cannot fix that. The reason is its ``__context__``.
     :raises OSError: if the archive cannot be read, or another error of its library. Nothing is deleted then.
     :raises MendixError: if some packages could not be deleted; it names what was deleted and what is left. A retry
         goes on with those.

@@ -55,7 +55,7 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
         After a timeout, the backup goes on in Mendix.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment does not exist, the user may not back it up, a value is
-        invalid or the key is refused. The reason is its ``__cause__``.
+        invalid or the key is refused. The reason is its ``__context__``.
     :raises BackupFailedError: if the snapshot ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """
@@ -129,7 +129,7 @@ class MendixRestoreBackupOperator(WithLineage, MendixChangingOperator):
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the environment is not ``Stopped``, Mendix refuses, the environment or the
         snapshot does not exist, it is production and not allowed, a value is invalid or the key is refused. The
-        reason is its ``__cause__``.
+        reason is its ``__context__``.
     :raises RestoreFailedError: if the restore ends as ``failed``; with Mendix's own words.
     :raises WaitTimeoutError: if it is not done in time.
     """

@@ -70,7 +70,7 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if Mendix cannot stop it, it does not exist, it is production and not allowed, a
-        value is invalid or the key is refused. The reason is its ``__cause__``.
+        value is invalid or the key is refused. The reason is its ``__context__``.
     :raises WaitTimeoutError: if it does not stop in time.
     """
 
@@ -131,7 +131,7 @@ class MendixTransportPackageOperator(WithLineage, MendixChangingOperator):
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if Mendix refuses the transport, the package is ``Failed`` or does not exist, the
         environment does not exist, it is production and not allowed, a value is invalid or the key is refused. The
-        reason is its ``__cause__``, and its message has the state of the environment.
+        reason is its ``__context__``, and its message has the state of the environment.
     :raises PackageNotReadyError: if the package is not ``Succeeded`` yet.
     :raises WaitTimeoutError: if the package is not there in time.
     """
@@ -283,7 +283,7 @@ class MendixStartEnvironmentOperator(MendixChangingOperator):
     :param timeout: how long to wait, in seconds: until Mendix accepts the request, and then until it is done.
     :param outage_tolerance: how long polling may keep failing before the wait gives up, in seconds.
     :raises AirflowFailException: if the app cannot be started, the environment does not exist, it is production
-        and not allowed, a value is invalid or the key is refused. The reason is its ``__cause__``.
+        and not allowed, a value is invalid or the key is refused. The reason is its ``__context__``.
     :raises WaitTimeoutError: if the app does not run in time.
     """
 

@@ -95,7 +95,7 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
         on in Mendix.
     :param outage_tolerance: how long starting or polling may keep failing before the task gives up, in seconds.
     :raises AirflowFailException: if a value is invalid (before any request), the key is refused, the app does not
-        exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__cause__``.
+        exist, or the build ends as ``Failed``: a retry cannot fix that. The reason is its ``__context__``.
     :raises AirflowSkipException: if the revision is built already, and ``if_exists="skip"``.
     :raises PackageFailedError: if the build ends as ``Failed``, with ``retry_failed_build=True``.
     :raises BuildFailedError: if Mendix answers the start with ``BUILD_FAILED``, with ``retry_failed_build=True``.

@@ -43,7 +43,7 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
     :param mendix_conn_id: id of the Airflow connection.
     :raises AirflowSkipException: if it was built already, with ``skip_if_built=True``.
     :raises AirflowFailException: if the app or the branch does not exist, the branch has no revision, the key or
-        the token is refused, or a value is invalid: a retry cannot fix that. The reason is its ``__cause__``.
+        the token is refused, or a value is invalid: a retry cannot fix that. The reason is its ``__context__``.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "branch")

@@ -76,7 +76,7 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
     :param mendix_conn_id: id of the Airflow connection.
     :param outage_tolerance: how long requests may keep failing before the task gives up, in seconds.
     :raises AirflowFailException: if Mendix refuses a name or a value, a value is missing, the environment does not
-        exist, it is production and not allowed, or the key is refused. The reason is its ``__cause__``.
+        exist, it is production and not allowed, or the key is refused. The reason is its ``__context__``.
     """
 
     template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "environment", *KINDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from airflow_provider_mendix.exceptions import (
     PackageFailedError,
     WaitTimeoutError,
 )
-from airflow_provider_mendix.failures import fail_without_retry
+from airflow_provider_mendix.failures import explain, fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import InvalidArgumentError, RenderedArguments, checked
 from airflow_provider_mendix.settings import (
@@ -133,23 +133,18 @@ class MendixSensor(RenderedArguments, BaseSensorOperator):
 
     @contextmanager
     def _errors_of_a_sensor(self) -> Iterator[None]:
-        try:
-            # With soft_fail, Airflow's base class skips the task on AirflowFailException.
-            with nullcontext() if self.soft_fail else fail_without_retry(self):
-                try:
-                    yield
-                except WaitTimeoutError as error:
+        # With soft_fail, Airflow's base class skips the task on AirflowFailException.
+        with explain(self) if self.soft_fail else fail_without_retry(self):
+            try:
+                yield
+            except Exception as error:
+                self._skip_if("never_fail", error)
+                may_skip = isinstance(error, WaitTimeoutError | NotFoundError | PackageFailedError)
+                if may_skip and not isinstance(error, AppNotFoundError):
                     self._skip_if("soft_fail", error)
-                    raise AirflowSensorTimeout(str(error)) from error
-                except (NotFoundError, PackageFailedError) as error:
-                    if not isinstance(error, AppNotFoundError):
-                        self._skip_if("soft_fail", error)
-                    raise
-        except AirflowSkipException:
-            raise
-        except Exception as error:
-            self._skip_if("never_fail", error)
-            raise
+                if isinstance(error, WaitTimeoutError):
+                    raise AirflowSensorTimeout(str(error)) from None
+                raise
 
     def _skip_if(self, option: str, error: Exception) -> None:
         if getattr(self, option):

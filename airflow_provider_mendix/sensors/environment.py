@@ -47,7 +47,7 @@ class MendixEnvironmentSensor(MendixSensor):
     :param poke_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :raises AirflowFailException: if the environment or the package does not exist, the key is refused, or a value
-        is wrong. A retry cannot fix these; ``__cause__`` is the reason.
+        is wrong. A retry cannot fix these; ``__context__`` is the reason.
     :raises AirflowSensorTimeout: if the environment does not get there in time.
     """
 

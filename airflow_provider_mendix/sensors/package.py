@@ -41,7 +41,7 @@ class MendixPackageSensor(MendixSensor):
     :param poke_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :raises AirflowFailException: if the package is ``Failed`` or does not exist, the key is refused, or a value is
-        wrong. A retry cannot fix these; ``__cause__`` is the reason.
+        wrong. A retry cannot fix these; ``__context__`` is the reason.
     :raises AirflowSensorTimeout: if the package is not ready in time.
     """
 

@@ -46,7 +46,7 @@ class MendixRevisionSensor(MendixSensor):
     :param poke_interval: seconds between two polls, at least 5.
     :param timeout: seconds after which the wait gives up.
     :raises AirflowFailException: if the app or the branch does not exist, the key or the token is refused, or a
-        value is wrong. A retry cannot fix these; ``__cause__`` is the reason.
+        value is wrong. A retry cannot fix these; ``__context__`` is the reason.
     :raises AirflowSensorTimeout: if there is no newer revision in time.
     """
 

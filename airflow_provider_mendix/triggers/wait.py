@@ -92,8 +92,8 @@ def defer(
 
     Airflow's own time-out comes later than that of the trigger, which knows what was seen last.
     """
-    deadline = "none" if state.deadline is None else _utc(state.deadline)
-    operator.log.info("Deferring: next poll at %s, deadline %s.", _utc(state.next_poll_at), deadline)
+    until = "without a deadline" if state.deadline is None else f"until {_utc(state.deadline)} at the latest"
+    operator.log.info("Waiting in the triggerer: next poll at %s, %s.", _utc(state.next_poll_at), until)
     trigger = MendixWaitTrigger(mendix_conn_id=mendix_conn_id, wait=wait.to_json(), poll_state=state.to_json())
     timeout = timedelta(seconds=state.time_left(current_clock().now()) + _MARGIN)
     operator.defer(trigger=trigger, method_name=method_name, timeout=timeout)

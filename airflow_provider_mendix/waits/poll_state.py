@@ -9,6 +9,7 @@ import msgspec
 
 from airflow_provider_mendix.exceptions import (
     MendixError,
+    NotFoundError,
     OutageError,
     UnexpectedEventError,
     WaitTimeoutError,
@@ -94,8 +95,12 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         :param response: the response, or the error that came instead.
         :raises MendixError: if the wait has failed.
         """
-        if isinstance(response, MendixError):
-            state, outcome = self._record_error(wait, response, now)
+        error = response if isinstance(response, MendixError) else None
+        if isinstance(error, NotFoundError) and wait.is_retryable(error, now):
+            error = None
+            state, outcome = self._record_outcome(wait, Outcome("not there yet"), now)
+        elif error:
+            state, outcome = self._record_error(wait, error, now)
         else:
             state, outcome = self._record_outcome(wait, wait.judge(response), now)
         if outcome.log_message:
@@ -103,9 +108,9 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             message = f"{wait.description}: {outcome.log_message}"
             outcome = msgspec.structs.replace(outcome, log_message=message)
         if not outcome.done and self.deadline is not None and now >= self.deadline:
-            raise state._timeout(wait, now) from (response if isinstance(response, MendixError) else None)
-        if isinstance(response, MendixError):
-            state._check_outage(wait, response, now)
+            raise state._timeout(wait, now) from error
+        if error:
+            state._check_outage(wait, error, now)
         return state, outcome
 
     def to_json(self) -> dict[str, Any]:
@@ -128,7 +133,8 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def _record_outcome(self, wait: Wait, outcome: Outcome, now: float) -> tuple[Self, Outcome]:
         state_since, polls, phases, message = self.state_since, self.state_polls + 1, self.phase_seconds, ""
         if outcome.state != self.state:
-            if self._is_duration_known(wait, outcome):
+            # A state that one poll saw may have ended at any time since.
+            if self.state in wait.phases and self.state_polls > 1:
                 phases = {**phases, self.state: phases.get(self.state, 0.0) + now - self.state_since}
             state_since, polls, message = now, 1, outcome.state
         elif self.last_error:
@@ -149,19 +155,6 @@ class PollState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if outcome.done and wait.phases:
             result = {**result, "phases": {name.lower(): round(spent, 1) for name, spent in phases.items()}}
         return state, msgspec.structs.replace(outcome, result=result, log_message=message)
-
-    def _is_duration_known(self, wait: Wait, outcome: Outcome) -> bool:
-        """Return whether the state that ends is a phase of known duration.
-
-        A phase that one poll saw, and after which others were missed, may have ended at any time since.
-        """
-        if self.state not in wait.phases:
-            return False
-        this = wait.phases.index(self.state)
-        following = wait.phases.index(outcome.state) if outcome.state in wait.phases else this + 1
-        if outcome.done:
-            following = len(wait.phases)
-        return self.state_polls > 1 or following <= this + 1
 
     def _record_error(self, wait: Wait, error: MendixError, now: float) -> tuple[Self, Outcome]:
         if not wait.is_retryable(error, now):

@@ -64,14 +64,13 @@ class Scenario:
     def connected(self) -> Iterator[Self]:
         """Start this Mendix, and store a connection to it."""
         with Server(self.platform) as server:
-            self.airflow.api.add_connection(
-                self.conn_id,
-                host=server.api_url,
-                login=USER,
-                password=self.keys[0],
-                extra=json.dumps({"personal_access_token": self.token, "repository_url": server.repository_url}),
-            )
+            extra = {"personal_access_token": self.token, "repository_url": server.repository_url}
+            self.add_connection(host=server.api_url, login=USER, password=self.keys[0], extra=json.dumps(extra))
             yield self
+
+    def add_connection(self, **values: str) -> None:
+        """Store the connection in Airflow's database."""
+        self.airflow.api.add_connection(self.conn_id, **values)
 
     def start(self, **conf: Any) -> None:
         """Start the run."""

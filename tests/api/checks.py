@@ -105,8 +105,9 @@ def check_refusal(
 
     assert type(error) is kind
     assert (error.status, error.code, error.transient) == (status, code, transient)
-    said = f"{call}: HTTP {status} {code}: {documented['errorMessage'].rstrip('.')}. "
+    said = f"{kind.summary}: {documented['errorMessage'].rstrip('.')}. "
     assert str(error).startswith(said)
+    assert str(error).endswith(f" ({call}: HTTP {status} {code})")
     assert says in str(error).removeprefix(said)
     assert OUTCOME_UNKNOWN not in str(error)
 
@@ -118,7 +119,8 @@ def check_malformed(mendix: Mendix, call: Call[Any], response: Any, says: str) -
 
     error = raised.value
     assert (error.status, error.transient) == (200, True)
-    assert str(error).startswith(f"{call}: HTTP 200, but the body (")
+    assert str(error).startswith("Mendix reported success, but the body of the response is not what it documents:")
+    assert f" ({call}: HTTP 200, " in str(error)
     assert says in str(error)
     assert error.outcome_unknown is not call.endpoint.repeatable
     assert (OUTCOME_UNKNOWN in str(error)) is not call.endpoint.repeatable

@@ -270,9 +270,10 @@ def test_documented_status_of_the_repository(mendix, sample, call, status, kind,
 
     assert type(error) is kind
     assert (error.status, error.code, error.transient) == (status, f"RS{status}", transient)
-    said = f"{call}: HTTP {status} RS{status}: {json.loads(body)['errorMessage']}."
+    said = f"{kind.summary}: {json.loads(body)['errorMessage']}."
     assert str(error).startswith(f"{said} {advice}" if advice else said)
-    assert advice or str(error) == said
+    assert str(error).endswith(f" ({call}: HTTP {status} RS{status})")
+    assert advice or error.message == said
     assert "API key" not in str(error)
     assert "subdomain" not in str(error)
 

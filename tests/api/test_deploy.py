@@ -503,7 +503,7 @@ def test_the_outcome_of_a_start_that_cannot_be_read_is_unknown(send, wire, body)
     with pytest.raises(MalformedResponseError) as raised:
         send(START)
 
-    assert str(raised.value).endswith(f" {OUTCOME_UNKNOWN}")
+    assert raised.value.message.endswith(f" {OUTCOME_UNKNOWN}")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_classification(mendix, status, body, kind, code, transient):
 
     assert type(error) is kind
     assert (error.status, error.code, error.transient) == (status, code, transient)
-    assert str(error).startswith(f"GET {PATH}: HTTP {status}")
+    assert f" (GET {PATH}: HTTP {status}" in str(error)
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=str)
@@ -139,7 +139,7 @@ def test_the_outcome_of_a_change_is_unknown_after_an_outage(mendix, call, status
     error = mendix.refusal(call, body, status)
 
     assert type(error) is ServiceUnavailableError
-    assert str(error).endswith(f" {OUTCOME_UNKNOWN}")
+    assert error.message.endswith(f" {OUTCOME_UNKNOWN}")
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=str)
@@ -161,7 +161,7 @@ def test_the_outcome_of_a_refused_change_is_known(mendix, call, status, body):
 
 @pytest.mark.parametrize("call", READS, ids=str)
 def test_the_outcome_of_a_read_does_not_matter(mendix, call):
-    assert str(mendix.refusal(call, b"", 502)) == f"{call}: HTTP 502."
+    assert str(mendix.refusal(call, b"", 502)) == f"Mendix is not available. ({call}: HTTP 502)"
 
 
 @pytest.mark.parametrize("call", [call for call in (*READS, *CHANGES) if call is not REVISIONS], ids=str)
@@ -221,7 +221,7 @@ def test_no_retry_after(mendix):
 def test_html_is_not_quoted(mendix):
     assert (
         str(mendix.refusal(LIST, HTML, 502, Content_Type="text/html; charset=utf-8"))
-        == f"GET {LIST_PATH}: HTTP 502."
+        == f"Mendix is not available. (GET {LIST_PATH}: HTTP 502)"
     )
 
 
@@ -230,7 +230,7 @@ def test_text_is_quoted_but_not_at_length(mendix):
         mendix.refusal(LIST, b"upstream <b>is</b>\nasleep " + b"z" * 5000, 502, Content_Type="text/plain")
     )
 
-    assert "HTTP 502: upstream is asleep zzz" in message
+    assert message.startswith("Mendix is not available: upstream is asleep zzz")
     assert len(message) < 500
 
 
@@ -269,7 +269,7 @@ def test_a_redirect_is_not_followed(mendix, file_host, call, status):
 
     assert type(error) is RedirectedError
     assert (error.status, error.transient) == (status, False)
-    assert str(error).startswith(f"{call}: HTTP {status}")
+    assert str(error).endswith(f" ({call}: HTTP {status})")
     assert RedirectedError.advice in str(error)
     assert "canary" not in str(error)
     assert sum(len(wire.requests) for wire in mendix.wires.values()) == 1
@@ -292,5 +292,5 @@ def test_a_500_with_an_unknown_code_is_final(mendix, call):
     assert type(error) is MendixResponseError
     assert error.transient is False
     hint = "" if call.endpoint.repeatable else f" {OUTCOME_UNKNOWN}"
-    assert str(error) == f"{call}: HTTP 500 SOMETHING_NEW: The cause.{hint}"
+    assert str(error) == f"Mendix refused the request: The cause.{hint} ({call}: HTTP 500 SOMETHING_NEW)"
     assert error.outcome_unknown is not call.endpoint.repeatable

@@ -116,7 +116,8 @@ def test_documented_refusal(mendix, sample, call, name, status, kind, transient,
 
     assert type(error) is kind
     assert (error.status, error.transient) == (status, transient)
-    assert str(error).startswith(f"{call}: HTTP {status}: {says}")
+    assert str(error).startswith(f"{kind.summary}: {says}")
+    assert str(error).endswith(f" ({call}: HTTP {status})")
     assert ("mx:webhook:write" in str(error)) is (status == 403)
     assert error.outcome_unknown is (status == 500 and not call.endpoint.repeatable)
 
@@ -126,7 +127,7 @@ def test_documented_refusal(mendix, sample, call, name, status, kind, transient,
     ["no object", ["a list"], {"message": 5}, {"invalid-params": "text"}, {"invalid-params": [{"reason": None}]}],
 )
 def test_an_error_of_another_shape_is_an_error_all_right(mendix, error):
-    assert str(mendix.refusal(GET, {"error": error}, 404)).startswith(f"{GET}: HTTP 404.")
+    assert str(mendix.refusal(GET, {"error": error}, 404)).endswith(f" ({GET}: HTTP 404)")
     assert "Of old." in str(mendix.refusal(GET, {"error": error, "errorMessage": "Of old."}, 404))
 
 

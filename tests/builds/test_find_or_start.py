@@ -10,7 +10,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_mendix.exceptions import (
-    BuildFailedError,
     MendixError,
     OutageError,
     PackageFailedError,
@@ -361,7 +360,7 @@ class TestUnconfirmedStart:
     def test_a_refused_build_is_not_searched_for(self, airflow, platform, clock):
         platform.packages.next_outcomes.append(BuildOutcome.REFUSED)
         began = clock.now()
-        with pytest.raises(BuildFailedError):
+        with pytest.raises(AirflowFailException, match="BuildFailedError"):
             airflow.run()
         assert clock.now() == began
 

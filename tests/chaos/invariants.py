@@ -44,7 +44,7 @@ def _check_one_more_try(world: World) -> list[str]:
     ended = world.run_try(world.ti, wait_for_completion=False)
     started = [each.package_id for each in world.made[before:]]
     told = f"One more try ended as {ended} and started {started}, and there was {alive}"
-    if isinstance(ended.error and ended.error.__cause__, PackageFailedError):
+    if isinstance(ended.error and ended.error.__context__, PackageFailedError):
         may_fail = not world.schedule.retry_failed_build and not started and not marked
         return [] if may_fail else [f"{told}."]
     if not ended.well:

@@ -158,7 +158,7 @@ class World(Wire):
             ended = Ended("killed")
         except AirflowFailException as error:
             ended = Ended("failed for good", error=error)
-            if not isinstance(error.__cause__, MendixError):
+            if not isinstance(error.__context__, MendixError):
                 self.wrong.append(f"AirflowFailException without a reason: {error}")
         except MendixError as error:
             ended = Ended("failed", error=error)

@@ -117,7 +117,7 @@ def test_refused(account, wire, status, body, kind, doubt):
     with pytest.raises(kind) as raised:
         upload(account, form())
 
-    assert str(raised.value).startswith(f"POST {PATH}: HTTP {status}")
+    assert f" (POST {PATH}: HTTP {status}" in str(raised.value)
     assert (OUTCOME_UNKNOWN in str(raised.value)) == doubt
     assert len(wire.requests) == 1
 
@@ -125,7 +125,7 @@ def test_refused(account, wire, status, body, kind, doubt):
 def test_a_file_that_is_too_big_is_called_so(account, wire):
     wire.answer(b"", 413)
 
-    with pytest.raises(MendixResponseError, match=r"HTTP 413\. The file is too big: .* limit of 1 GB"):
+    with pytest.raises(MendixResponseError, match=r"The file is too big: .* limit of 1 GB.* HTTP 413\)$"):
         upload(account, form())
 
 
@@ -273,7 +273,7 @@ def test_an_early_refusal_is_read(account, line, status, kind, then):
     host = line(behave)
     base_urls = {Host.DEPLOY: host.url}
 
-    with pytest.raises(kind, match=f"HTTP {status}: No\\."):
+    with pytest.raises(kind, match=f": No\\. .*HTTP {status}"):
         upload(account, big(48 * MIB), base_urls=base_urls, timeout=1)
 
 

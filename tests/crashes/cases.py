@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ..airflow_stack.stack import is_alive
 from .scenario import CrashScenario
@@ -13,6 +14,8 @@ Script = Iterator[tuple[str, Callable[[], bool]]]
 
 ON_WORKER = "crash_build_on_worker"
 ON_WORKER_PATIENT = "crash_build_on_worker_patient"
+ON_WORKER_ONCE = "crash_build_on_worker_once"
+DAG_ARGUMENT = "crash_build_dag_argument"
 DEFERRED = "crash_build_deferred"
 
 FOUND = "which this task has started before; not starting another."
@@ -323,3 +326,50 @@ def marked_failed(scenario: CrashScenario) -> Script:
     yield "the next try", scenario.is_at_work_again
     scenario.has_recovered()
     yield from _to_the_end(scenario)
+
+
+def _refused_at_first(scenario: CrashScenario, fault: str, **parameters: object) -> Script:
+    refusing = scenario.platform.faults.add(fault, on="start_build", **parameters)
+    scenario.begin()
+    yield "the start call", lambda: refusing.call_count == 1
+    yield "a wait", scenario.is_waiting
+    scenario.finish_builds()
+    yield "the end", lambda: scenario.ended
+
+
+@case("429 as the response to the start call of a task without retries", ON_WORKER_ONCE, tries=1)
+def refused_429(scenario: CrashScenario) -> Script:
+    yield from _refused_at_first(scenario, "rate_limited")
+
+
+@case("503 as the response to the start call of a task without retries", ON_WORKER_ONCE, tries=1)
+def refused_503(scenario: CrashScenario) -> Script:
+    yield from _refused_at_first(scenario, "server_error", status=503)
+
+
+@case("SIGKILL of three tries whose app is an argument of the DAG", DAG_ARGUMENT, tries=4)
+def dag_argument(scenario: CrashScenario) -> Script:
+    yield from _killed_while_starting(scenario, handled=True)
+    for attempt in (2, 3):
+        yield "a wait", partial(scenario.is_waiting, attempt)
+        polls = scenario.polls()
+        yield "another poll", lambda polls=polls: scenario.polls() > polls
+        with scenario.crash():
+            scenario.airflow.kill_task(scenario.newest["pid"])
+        yield "the next try", scenario.is_at_work_again
+        scenario.has_recovered()
+    yield "a wait", lambda: scenario.is_waiting(attempt=4)
+    scenario.finish_builds()
+    yield "the end", lambda: scenario.ended
+
+
+@case("the secrets backend fails once in the triggerer, while the task waits", DEFERRED, tries=1)
+def secrets_backend(scenario: CrashScenario) -> Script:
+    fails = scenario.connection_file.with_suffix(".fails")
+    fails.touch()
+    scenario.begin()
+    yield "the failed lookup", lambda: not fails.exists()
+    polls = scenario.polls()
+    yield "another poll", lambda: scenario.polls() > polls and scenario.is_waiting()
+    scenario.finish_builds()
+    yield "the end", lambda: scenario.ended

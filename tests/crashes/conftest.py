@@ -12,6 +12,7 @@ from ..airflow_stack.reports import add_table, pytest_runtest_makereport, pytest
 from ..airflow_stack.stack import AirflowStack
 from .postgres import Postgres
 from .runner import Result, run, table
+from .secrets_folder import FOLDER, SecretsFolder
 from .triggerers import Triggerers
 
 HERE = Path(__file__).parent
@@ -47,8 +48,17 @@ def database() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def airflow(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
     """All of Airflow, with one triggerer."""
-    settings = {**SETTINGS, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url}
-    stack = AirflowStack(tmp_path_factory.mktemp("airflow") / "home", (HERE / "dags").glob("*.py"), settings)
+    home = tmp_path_factory.mktemp("airflow") / "home"
+    secrets = home / "secrets"
+    secrets.mkdir(parents=True)
+    settings = {
+        **SETTINGS,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
+        "AIRFLOW__SECRETS__BACKEND": f"{SecretsFolder.__module__}.{SecretsFolder.__name__}",
+        FOLDER: str(secrets),
+        "PYTHONPATH": str(HERE.parent.parent),
+    }
+    stack = AirflowStack(home, (HERE / "dags").glob("*.py"), settings)
     try:
         stack.start()
         yield stack

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, BuildOutcome, StoredPackage
@@ -33,6 +35,15 @@ class CrashScenario(Scenario):
         self._may_fail = False
         self._crashed_at = 0.0
         self._tries_before = 0
+
+    def add_connection(self, **values: str) -> None:
+        """Store the connection where the secrets backend finds it, and nowhere else."""
+        self.connection_file.write_text(json.dumps({"conn_type": "mendix", **values}))
+
+    @property
+    def connection_file(self) -> Path:
+        """The file of the connection in the folder of the secrets backend."""
+        return self.airflow.home / "secrets" / self.conn_id
 
     def begin(self) -> None:
         """Start the run."""

@@ -38,7 +38,7 @@ MAKES_TASKS = re.compile(r"\bMendix\w+(Operator|Sensor)(\.partial)?\(|with DAG\(
 # What a page has explained before the block.
 TASKS = {
     name: f'{name} = MendixLatestRevisionOperator(task_id="given_{name}", app_id="shop")'
-    for name in ("backup", "build", "previous", "start", "stop", "transport")
+    for name in ("backup", "build", "previous", "settings", "start", "stop", "transport")
 }
 TYPED = f"""# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
 from typing import Any

@@ -207,7 +207,7 @@ CHANGES = {
 def execute(operator, context):
     with pytest.raises(AirflowFailException) as failed:
         operator.execute(context)
-    return failed.value.__cause__
+    return failed.value.__context__
 
 
 @pytest.mark.usefixtures("server")

@@ -76,7 +76,7 @@ def test_a_task_that_defers_logs_its_next_poll_and_its_deadline(build, context, 
         WaitingOperator(package_id=build(), deferrable=True, timeout=3600).execute(context)
     assert deferred.value.method_name == "execute_complete"
     logged = capsys.readouterr().out
-    assert "Deferring: next poll at 2023-11-14 22:13:50 UTC, deadline 2023-11-14 23:13:20 UTC." in logged
+    assert "next poll at 2023-11-14 22:13:50 UTC, until 2023-11-14 23:13:20 UTC at the latest." in logged
 
 
 def test_the_event_decides_how_it_continues(context):

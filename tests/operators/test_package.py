@@ -104,7 +104,7 @@ def test_it_reports_how_long_each_phase_took(mode, context, monkeypatch):
     told = []
     timing = lambda name, spent, tags: told.append((name, spent.total_seconds(), tags))  # noqa: E731
     monkeypatch.setattr("airflow.providers.common.compat.sdk.Stats", SimpleNamespace(timing=timing), raising=False)
-    run_task(start_build(poll_interval=10, **mode), context)
+    run_task(start_build(poll_interval=5, **mode), context)
     assert context["ti"].xcoms["mendix_phases"] == {"queued": 20.0, "building": 60.0, "uploading": 10.0}
     assert told == [
         ("mendix.package.queued", 20.0, {"app_id": "shop"}),
@@ -136,7 +136,7 @@ def test_a_failed_build_fails_the_task_and_names_the_package(mode, ending, platf
     platform.packages.outcome = ending
     with pytest.raises(AirflowFailException) as failed:
         run_task(start_build(**mode), context)
-    assert isinstance(failed.value.__cause__, PackageFailedError)
+    assert isinstance(failed.value.__context__, PackageFailedError)
     (package_id,) = platform.packages
     assert package_id in str(failed.value)
     assert "2.5.4.9f3ab2c1" in str(failed.value)
@@ -155,7 +155,7 @@ def test_a_refused_build_fails_at_once_and_is_not_sent_again(mode, platform, con
     platform.packages.outcome = BuildOutcome.REFUSED
     with pytest.raises(AirflowFailException, match="BUILD_FAILED") as failed:
         run_task(start_build(**mode), context)
-    assert isinstance(failed.value.__cause__, BuildFailedError)
+    assert isinstance(failed.value.__context__, BuildFailedError)
     with pytest.raises(BuildFailedError):
         run_task(start_build(retry_failed_build=True, **mode), context)
     assert len(posts(platform)) == 2

@@ -199,7 +199,7 @@ class TestFailures:
         platform.apps.of_project = lambda project_id: None
         with pytest.raises(AirflowFailException, match="404") as failed:
             resolve(context)
-        assert isinstance(failed.value.__cause__, NotFoundError)
+        assert isinstance(failed.value.__context__, NotFoundError)
         assert app.project_id in str(failed.value)
 
     @pytest.mark.parametrize(

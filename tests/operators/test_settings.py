@@ -190,7 +190,7 @@ class TestSecrets:
     def test_an_unknown_source_is_refused(self, platform, context, source):
         with pytest.raises(AirflowFailException, match=r"constant Shop.Url has .*\{'variable': key\}") as failed:
             update(constants={"Shop.Url": source}).execute(context)
-        assert isinstance(failed.value.__cause__, InvalidInputError)
+        assert isinstance(failed.value.__context__, InvalidInputError)
         assert len(platform.journal) == 0
 
     @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ class TestWhatIsGiven:
     def test_what_is_no_value_is_refused_before_any_request(self, platform, context, values, says):
         with pytest.raises(AirflowFailException, match=says) as failed:
             update(constants=values).execute(context)
-        assert isinstance(failed.value.__cause__, InvalidInputError)
+        assert isinstance(failed.value.__context__, InvalidInputError)
         assert len(platform.journal) == 0
 
     @pytest.mark.parametrize("rendered", ["", " ", "None", "undefined"])
@@ -265,27 +265,27 @@ class TestWhatIsGiven:
 class TestRefusals:
     def test_an_unknown_name_is_named(self, environment, context):
         with pytest.raises(
-            AirflowFailException, match=r"CONSTANT_NOT_FOUND.*Not among .* shows: constant Shop\.Ulr\."
+            AirflowFailException, match=r"Not among .* shows: constant Shop\.Ulr\..*CONSTANT_NOT_FOUND"
         ) as failed:
             update(constants={"Shop.Ulr": "x", "Shop.Url": "y"}).execute(context)
-        assert isinstance(failed.value.__cause__, InvalidRequestError)
+        assert isinstance(failed.value.__context__, InvalidRequestError)
         assert environment.constants["Shop.Url"] == "https://old.example"
 
     def test_another_refusal_is_explained(self, environment, context):
-        with pytest.raises(AirflowFailException, match="INVALID_SCHEDULED_EVENT_PARAMETER.*another value"):
+        with pytest.raises(AirflowFailException, match="another value.*INVALID_SCHEDULED_EVENT_PARAMETER"):
             update(scheduled_events={"Shop.Nightly": "on"}).execute(context)
 
     def test_an_unknown_environment_is_refused_with_the_known_ones(self, context):
         with pytest.raises(AirflowFailException, match="'Test', 'Acceptance', 'Production'") as failed:
             update(environment="test", constants={"A.B": "x"}).execute(context)
-        assert isinstance(failed.value.__cause__, EnvironmentNotFoundError)
+        assert isinstance(failed.value.__context__, EnvironmentNotFoundError)
 
     def test_production_is_guarded(self, platform, context):
         platform.environments["shop", "Production"].constants["A.B"] = "1"
         values = {"environment": "Production", "constants": {"A.B": "2"}}
         with pytest.raises(AirflowFailException, match="Refused to change the settings of .*production") as failed:
             update(**values).execute(context)
-        assert isinstance(failed.value.__cause__, ProductionRefusedError)
+        assert isinstance(failed.value.__context__, ProductionRefusedError)
         assert posts(platform) == []
         update(**values, dry_run=True).execute(context)
         assert posts(platform) == []
@@ -300,7 +300,7 @@ class TestRefusals:
         environment.constants = Unchanged(environment.constants)
         with pytest.raises(AirflowFailException, match=r"shows other values of constant Shop\.Url\.") as failed:
             update(constants={"Shop.Url": "https://new.example"}).execute(context)
-        assert isinstance(failed.value.__cause__, EnvironmentStateError)
+        assert isinstance(failed.value.__context__, EnvironmentStateError)
 
 
 class TestAgain:

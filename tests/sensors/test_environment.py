@@ -89,12 +89,12 @@ class TestAllModesAlike:
     def test_a_wrong_name_lists_the_right_ones(self, mode, wait, platform):
         with pytest.raises(AirflowFailException, match="'Test', 'Acceptance'.*Write 'Test'") as failed:
             wait(mode, environment="TEST", status="Running")
-        assert isinstance(failed.value.__cause__, EnvironmentNotFoundError)
+        assert isinstance(failed.value.__context__, EnvironmentNotFoundError)
 
     def test_a_missing_package_ends_it(self, mode, wait, platform):
         with pytest.raises(AirflowFailException) as failed:
             wait(mode, status="Running", package_id=NOWHERE)
-        assert isinstance(failed.value.__cause__, PackageNotFoundError)
+        assert isinstance(failed.value.__context__, PackageNotFoundError)
 
     def test_a_transient_error_means_not_yet(self, mode, wait, platform):
         put(platform, running=True)

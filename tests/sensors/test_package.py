@@ -49,7 +49,7 @@ class TestAllModesAlike:
             "size": len(platform.packages.content(package_id)),
             "creation_date": "2023-11-14T22:13:20+00:00",
             # In this mode each poll is a process of its own.
-            "phases": {} if mode == "reschedule" else {"queued": 30.0, "building": 60.0},
+            "phases": {} if mode == "reschedule" else {"building": 60.0},
         }
 
     def test_an_id_in_upper_case_is_the_same(self, mode, run_sensor, build):

@@ -225,7 +225,7 @@ class TestRetiredTeamServer:
     def test_a_git_app_without_token_fails_the_task(self, mode, run_sensor):
         with pytest.raises(AirflowFailException, match="mx:modelrepository:repo:read") as failed:
             run_sensor(mode)
-        assert isinstance(failed.value.__cause__, RetiredApiError)
+        assert isinstance(failed.value.__context__, RetiredApiError)
 
     @pytest.mark.parametrize("form", get_args(TeamServerResponse))
     def test_fails_the_task_without_a_token_whenever_it_is_retired(self, mode, form, run_sensor, platform, later):

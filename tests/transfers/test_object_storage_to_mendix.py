@@ -255,7 +255,7 @@ class TestNothingIsSent:
     def refused(self, operator, context, platform, kind, match):
         with pytest.raises(AirflowFailException, match=match) as raised:
             operator.execute(context)
-        assert type(raised.value.__cause__) is kind
+        assert type(raised.value.__context__) is kind
         assert not platform.journal
 
     def test_a_flipped_bit(self, lost, platform, context):

@@ -96,6 +96,7 @@ FAILURE = {
     "error": {
         "type": "PackageFailedError",
         "message": "Package b3d14e53 ended as Failed.",
+        "request": "",
         "status": None,
         "code": None,
         "retry_after": None,
