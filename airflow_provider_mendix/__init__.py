@@ -87,6 +87,17 @@ def get_provider_info() -> dict[str, object]:
                         "example": "production",
                         "default": "",
                     },
+                    "webhooks": {
+                        "description": (
+                            "Apps whose webhooks the API server receives, each with the id of the connection whose"
+                            " password is the validation secret of its webhook: a JSON object. The API servers and"
+                            " the triggerers need it. Default: no webhook is received."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"shop": "mendix_webhook_shop"}',
+                        "default": "",
+                    },
                     "requests_per_minute": {
                         "description": (
                             "The most requests per minute that the triggers of one connection send, in each"

@@ -279,7 +279,10 @@ class PackageNotFoundError(NotFoundError):
     """No such package or build job; it may have been deleted."""
 
     summary = "There is no such package"
-    advice = "Check the package id, and whether the package was deleted."
+    advice = (
+        "Check the package id, and whether the package was deleted: Mendix does that within 15 days to a package"
+        " that is not deployed."
+    )
 
 
 class EnvironmentNotFoundError(NotFoundError):

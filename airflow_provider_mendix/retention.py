@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_FAILURES_IN_A_ROW = 5
 _MAX_IDS = 20
+_SUMMARY = ("package_id", "version", "status", "creation_date", "expiry_date")
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def plan(
     """Decide which packages to delete.
 
     The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does what is newer than one of them. All
-    stay if there are fewer. What is unfinished or has no date stays.
+    stay if there are fewer. What is unfinished or has no date stays. What has expired is left to Mendix.
 
     :param per_branch: decide for each branch on its own; packages whose name shows no branch are one group.
     :param older_than: keep also what is not older than this.
@@ -82,7 +83,7 @@ def plan(
         groups.setdefault(package.branch if per_branch else None, []).append(package)
     delete, keep = [], []
     for group in groups.values():
-        last = _last_to_keep(group, keep_last)
+        last = _last_to_keep(group, keep_last, now)
         for package in group:
             reason = _reason_to_keep(package, keep_last, last, older_than, now)
             if reason is None:
@@ -178,12 +179,12 @@ def _delete(package_id: str, hook: MendixHook, app_id: str, result: PruneResult)
     return True
 
 
-def _last_to_keep(group: list[Package], keep_last: int) -> tuple[float, str] | None:
+def _last_to_keep(group: list[Package], keep_last: int, now: pendulum.DateTime) -> tuple[float, str] | None:
     """Return the rank of the oldest package among the newest ``keep_last``; ``None`` if there are too few."""
     succeeded = [
         _rank(package)
         for package in group
-        if package.status == PackageStatus.SUCCEEDED and package.creation_date is not None
+        if package.status == PackageStatus.SUCCEEDED and package.creation_date and not _has_expired(package, now)
     ]
     return sorted(succeeded, reverse=True)[keep_last - 1] if len(succeeded) >= keep_last else None
 
@@ -200,6 +201,8 @@ def _reason_to_keep(
         return f"it is {package.status}"
     if package.creation_date is None:
         return "it has no date"
+    if _has_expired(package, now):
+        return f"Mendix deletes it by itself since {package.expiry_date}"
     if last is None:
         return f"fewer than {keep_last} have Succeeded"
     if _rank(package) >= last:
@@ -218,9 +221,13 @@ def _age(package: Package, now: pendulum.DateTime) -> timedelta:
     return now - (package.creation_date or now)
 
 
+def _has_expired(package: Package, now: pendulum.DateTime) -> bool:
+    return package.expiry_date is not None and package.expiry_date <= now
+
+
 def _summary(package: Package) -> dict[str, Any]:
     summary = package.summary()
-    return {name: summary[name] for name in ("package_id", "version", "status", "creation_date")}
+    return {name: summary[name] for name in _SUMMARY}
 
 
 def _unfinished(app_id: str, result: PruneResult, left: list[str]) -> MendixError:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
+from airflow_provider_mendix.exceptions import InvalidInputError
+
 DEFAULT_POLL_INTERVAL = 30.0
 MIN_POLL_INTERVAL = 5.0
 DEFAULT_TIMEOUT = 2 * 60 * 60.0
@@ -46,11 +50,31 @@ def requests_per_minute() -> int:
     return DEFAULT_REQUESTS_PER_MINUTE
 
 
-def webhooks_enabled() -> bool:
-    """Return whether ``[mendix] webhooks`` configures a receiver, so that watchers may be woken up."""
+def webhook_receivers() -> dict[str, str]:
+    """Return the ids of the connections that hold the secrets of webhooks, by app: ``[mendix] webhooks``.
+
+    :raises InvalidInputError: if the option is no JSON object of texts.
+    """
     from airflow.providers.common.compat.sdk import conf
 
-    return bool((conf.get("mendix", "webhooks", fallback="") or "").strip())
+    text = str(conf.get("mendix", "webhooks", fallback="") or "").strip()
+    try:
+        found = msgspec.json.decode(text or "{}", type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise InvalidInputError(
+            f"[mendix] webhooks is not a JSON object of connection ids by app: {error}. No webhook is received."
+            ' Write it as {"shop": "mendix_webhook_shop"}.'
+        ) from None
+    return {app_id.lower(): conn_id for app_id, conn_id in found.items()}
+
+
+def webhooks_enabled() -> bool:
+    """Return whether ``[mendix] webhooks`` names a receiver, so that watchers may be woken up."""
+    try:
+        return bool(webhook_receivers())
+    except InvalidInputError as error:
+        log.error("%s", error)
+        return False
 
 
 def default_deferrable() -> bool:

@@ -143,6 +143,11 @@ def refuse_unless_approved(params: dict[str, Any] | None = None) -> None:
         )
 
 
+EXPIRY = (
+    "{% set expiry = ti.xcom_pull(task_ids='build', key='mendix_expiry_date') %}"
+    "{{ ' Unless it is deployed, Mendix deletes it on ' ~ expiry ~ '.' if expiry else '' }}"
+)
+
 with DAG(
     "example_mendix_release",
     schedule=None,
@@ -173,7 +178,7 @@ with DAG(
             task_id="approve_acceptance",
             subject="Deploy {{ params.app_id }} {{ params.version }} to Acceptance?",
             body="Package {{ ti.xcom_pull(task_ids='build') }}, which is now in the archive:"
-            " {{ ti.xcom_pull(task_ids='archive')['url'] }}",
+            " {{ ti.xcom_pull(task_ids='archive')['url'] }}." + EXPIRY,
         )
         approve_production = ApprovalOperator(
             task_id="approve_production",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ DIST = ROOT / "dist"
 UV = Path(sys.executable).with_name("uv")
 SBOM_TOOL = "cyclonedx-bom==7.*"
 PACKAGE = "airflow_provider_mendix"
+RELATIVE_LINK = r"\]\((?!\w+://)[^)]+\)"
 # What the sdist has beside the files that pyproject.toml names.
 ALWAYS_IN_SDIST = {"pyproject.toml", "PKG-INFO", ".gitignore"}
 
@@ -63,6 +65,7 @@ def wrong_contents() -> list[str]:
     (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()} - ALWAYS_IN_SDIST
     return [
@@ -70,6 +73,7 @@ def wrong_contents() -> list[str]:
             wheel.name, in_wheel, tracked(PACKAGE) | {f"{PACKAGE}/{name}" for name in tracked("example_dags")}
         ),
         *compare(sdist.name, in_sdist, tracked(*in_sdist_by_pyproject())),
+        *(f"On a package index, the link {link} leads nowhere." for link in re.findall(RELATIVE_LINK, metadata)),
     ]
 
 

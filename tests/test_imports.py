@@ -24,7 +24,8 @@ LAYERS = (
     ("triggers",),
     ("failures", "builds", "archive", "retention"),
     ("links",),
-    ("operators", "sensors", "transfers", "assets"),
+    ("operators", "sensors", "transfers", "assets", "webhooks"),
+    ("plugin",),
 )
 """From the lowest layer up. A module imports from its own layer and from those below it."""
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -91,6 +91,19 @@ class TestPlan:
     def test_an_app_without_packages_has_an_empty_plan(self):
         assert plan([]) == retention.Plan((), ())
 
+    def test_what_has_expired_is_left_to_mendix_and_does_not_count(self):
+        expired, expiring = (
+            msgspec.structs.replace(package(number, days=number), expiry_date=NOW.add(days=days))
+            for number, days in ((1, 0), (2, 1))
+        )
+        planned = plan([expired, expiring, package(3, days=3)])
+        assert ids(planned.delete) == ["p-3"]
+        assert reasons(planned) == {
+            "p-1": "Mendix deletes it by itself since 2026-01-31 00:00:00+00:00",
+            "p-2": "it is as new as the newest 1 that have Succeeded",
+        }
+        assert planned.to_json()["keep"][1]["expiry_date"] == "2026-02-01T00:00:00+00:00"
+
     def test_it_can_be_told_as_plain_json(self):
         told = plan([package(1, days=1), package(2, days=2)]).to_json()
         assert told["delete"] == [
@@ -99,6 +112,7 @@ class TestPlan:
                 "version": "1.0.2.9f3ab2c1",
                 "status": "Succeeded",
                 "creation_date": "2026-01-29T00:00:00+00:00",
+                "expiry_date": None,
             }
         ]
         assert told["keep"][0]["reason"] == "it is as new as the newest 1 that have Succeeded"

@@ -33,6 +33,10 @@ TRANSPORT_RIGHTS = "Transport Rights"
 _SVN_MAIN_LINE = ("Main line", "MainLine")
 """How the names of packages show ``trunk``: in version 1 of the API, and in samples of version 4."""
 
+_FIRST_SECOND = 10**9
+_FIRST_MILLISECOND = 10**11
+"""From these numbers on, a number can be a date: in seconds from 2001, in milliseconds from 1973."""
+
 
 class PackageStatus(enum.StrEnum):
     """The documented states of a package. Any other state means "not finished"."""
@@ -46,10 +50,10 @@ class PackageStatus(enum.StrEnum):
 
 if TYPE_CHECKING:
     Number: TypeAlias = int | float | None
-    Expiry: TypeAlias = pendulum.DateTime | None
+    Date: TypeAlias = pendulum.DateTime | None
 else:
-    Number = Any  # decoded as Mendix sends it, and made a number by `_number`
-    Expiry = Any  # and made a date by `_date`
+    # Decoded as Mendix sends them, and made a number by `_number` and a date by `_date`.
+    Number = Date = Any
 
 
 class DownloadUrl(msgspec.Struct, frozen=True):
@@ -94,7 +98,8 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     :param size: bytes if it is an ``int``; Mendix sometimes sends a fraction. ``None`` if it sends no number above
         0: no file is empty.
     :param url: only if requested, and if there is a file.
-    :param expiry_date: when Mendix deletes it, if it says so; its form is not documented.
+    :param expiry_date: when Mendix deletes the package unless it is deployed; ``None`` if Mendix sends none, or
+        none that can be read: its form is not documented.
     """
 
     name: str | None = None
@@ -104,7 +109,7 @@ class Package(PackageStub, frozen=True, rename="pascal"):
     creation_date: pendulum.DateTime | None = None
     size: Number = None
     url: DownloadUrl | None = None
-    expiry_date: Expiry = None
+    expiry_date: Date = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "size", _number(self.size))
@@ -129,6 +134,7 @@ class Package(PackageStub, frozen=True, rename="pascal"):
             "status": self.status,
             "size": self.size,
             "creation_date": self.creation_date.isoformat() if self.creation_date else None,
+            "expiry_date": self.expiry_date.isoformat() if self.expiry_date else None,
         }
 
 
@@ -146,9 +152,20 @@ def _number(value: object) -> int | float | None:
 
 
 def _date(value: object) -> pendulum.DateTime | None:
-    """Return a date; ``None`` for what is none, because no call fails for it."""
+    """Return a date from text, or from seconds or milliseconds since the epoch; ``None`` for everything else.
+
+    No call fails for a date that only describes what it is about.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if re.match(r"\d{4}-", text):
+        value = text
+    elif not isinstance(value, pendulum.DateTime):
+        number = _number(value) or 0
+        if number < _FIRST_SECOND:
+            return None
+        value = number * 1000 if number < _FIRST_MILLISECOND else number
     with contextlib.suppress(ValueError):
-        return cast(pendulum.DateTime, value if value is None else decode_date(pendulum.DateTime, value))
+        return cast(pendulum.DateTime, decode_date(pendulum.DateTime, value))
     return None
 
 

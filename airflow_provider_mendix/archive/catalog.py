@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_mendix.api.build import Package
 from airflow_provider_mendix.archive.archived_object import ArchivedObject, read_complete_manifest
 from airflow_provider_mendix.archive.manifest import SUFFIX, Manifest
 from airflow_provider_mendix.archive.stores.selection import select_store
@@ -15,12 +16,27 @@ from airflow_provider_mendix.exceptions import DamagedArchiveError
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
+ARCHIVED = "archived"
+
 log = logging.getLogger(__name__)
 
 
 def list_manifests(location: ObjectStoragePath, app_id: str) -> list[Manifest]:
     """Return the manifests of :func:`list_archived`."""
     return [found.manifest for found in list_archived(location, app_id) if found.manifest]
+
+
+def list_archived_packages(location: ObjectStoragePath, app_id: str) -> list[Package]:
+    """Return the packages of :func:`list_archived` in the form of Mendix's own list, with the status ``ARCHIVED``.
+
+    They are compared with the list of an app, which lacks what Mendix has deleted meanwhile.
+    """
+    found = [
+        Package(manifest.package_id, ARCHIVED, name=manifest.name, version=manifest.version)
+        for manifest in list_manifests(location, app_id)
+    ]
+    log.info("The archive %s has %d package(s) of app %s.", location, len(found), app_id)
+    return found
 
 
 def list_archived(location: ObjectStoragePath, app_id: str) -> list[ArchivedObject]:

@@ -30,9 +30,24 @@ def url_of(name: str, value: object, conn_id: str | None) -> tuple[Any, str | No
     own_conn_id = connection_id_of(value)
     if conn_id and own_conn_id and conn_id != own_conn_id:
         raise InvalidInputError(
-            f"{name} has the connection {own_conn_id!r}, but {name}_conn_id is {conn_id!r}. Leave one out."
+            f"{name} has the connection {own_conn_id!r}, and {conn_id!r} is given beside it. Leave one out."
         )
     return str(value), conn_id or own_conn_id
+
+
+def folder_of(name: str, value: object, conn_id: str | None) -> ObjectStoragePath:
+    """Return the folder of an archive.
+
+    :raises InvalidInputError: if the argument names none.
+    """
+    url, conn_id = url_of(name, value, conn_id)
+    folder = str(url or "").strip()
+    if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
+        raise InvalidInputError(
+            f"{name} {url!r} names no folder. Give the URL of the archive, such as s3://releases/shop, or leave it"
+            " out."
+        )
+    return ObjectStoragePath(folder, conn_id=conn_id)
 
 
 def check(destination: object) -> None:

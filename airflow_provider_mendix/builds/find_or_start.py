@@ -11,9 +11,11 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
+import pendulum
 
 from airflow_provider_mendix.api.build import Package, PackageStatus, split_version
 from airflow_provider_mendix.api.revisions import is_shown_as
+from airflow_provider_mendix.archive.catalog import list_archived_packages
 from airflow_provider_mendix.builds.intent import Intent
 from airflow_provider_mendix.builds.resolve import BuildPolicy, Target, resolve
 from airflow_provider_mendix.builds.started_before import Order, find_started_before
@@ -33,12 +35,14 @@ class Build(msgspec.Struct, frozen=True):
     :param target: what it is built from, as far as its version shows.
     :param extra: further packages of the same intent, which no task waits for.
     :param is_reused: whether it is the build of another intent.
+    :param expiry_date: when Mendix deletes the package unless it is deployed, where that is known already.
     """
 
     package_id: str
     target: Target
     extra: tuple[str, ...] = ()
     is_reused: bool = False
+    expiry_date: pendulum.DateTime | None = None
 
 
 def find_or_start(
@@ -95,6 +99,7 @@ class _Start:
         self.hook = hook
         self.intent = intent
         self.policy = policy
+        self._archived = [] if policy.archive is None else list_archived_packages(policy.archive, intent.app_id)
         self._known = {package.package_id for package in packages}
         self._target: Target | None = None
         self._attempted: list[Intent] = []
@@ -102,7 +107,7 @@ class _Start:
 
     def resolve(self, packages: list[Package]) -> Build | BuildCapacityWait | None:
         """Decide what to build; return what to use or to wait for instead, if there is something."""
-        resolved = resolve(self.hook, self.intent, self.policy, packages)
+        resolved = resolve(self.hook, self.intent, self.policy, packages, self._archived)
         if isinstance(resolved, BuildCapacityWait):
             return resolved
         if isinstance(resolved, Target):
@@ -115,7 +120,8 @@ class _Start:
             resolved.status,
             self.policy.if_exists,
         )
-        return Build(resolved.package_id, _target_of(self.intent, resolved), is_reused=True)
+        target = _target_of(self.intent, resolved)
+        return Build(resolved.package_id, target, is_reused=True, expiry_date=resolved.expiry_date)
 
     def warn(self) -> None:
         """Log what is not known about the revision, once for all attempts."""
@@ -259,7 +265,7 @@ def _converge(intent: Intent, own: list[Package], extra: tuple[str, ...] = ()) -
             first.package_id,
             ", ".join(extra),
         )
-    return Build(first.package_id, _target_of(intent, first), extra)
+    return Build(first.package_id, _target_of(intent, first), extra, expiry_date=first.expiry_date)
 
 
 def _target_of(intent: Intent, package: Package) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from airflow_provider_mendix.builds.intent import Intent
 from airflow_provider_mendix.exceptions import MendixError, RetiredApiError, RevisionAlreadyBuiltError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.waits.package import BuildCapacityWait
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 Bump = Literal["patch", "minor", "major"]
 IfExists = Literal["rebuild", "reuse", "skip", "fail"]
@@ -29,12 +32,15 @@ class BuildPolicy(msgspec.Struct, frozen=True, kw_only=True):
     :param if_exists: what to do if the revision is built already.
     :param check_revision: refuse a revision that is not on the branch.
     :param max_parallel_builds: how many builds of the app may be in progress.
+    :param archive: a folder whose packages count too, when it is decided what is built already and which version
+        is the highest.
     """
 
     bump: Bump | None = None
     if_exists: IfExists = "rebuild"
     check_revision: bool = True
     max_parallel_builds: int | None = None
+    archive: ObjectStoragePath | None = None
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -53,18 +59,21 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def resolve(
-    hook: MendixHook, intent: Intent, policy: BuildPolicy, packages: list[Package]
+    hook: MendixHook, intent: Intent, policy: BuildPolicy, packages: list[Package], archived: list[Package]
 ) -> Target | Package | BuildCapacityWait:
     """Return what to build, or an existing package to use instead, or the wait for capacity for a build.
 
     :param packages: the packages of the app.
+    :param archived: those in the archive.
     :raises RevisionAlreadyBuiltError: if the revision is built already and ``if_exists`` is ``"fail"``.
     :raises RevisionNotFoundError: if it is not on the branch.
     """
     revision, branch, unchecked = _resolve_revision(hook, intent, policy)
+    known = {package.package_id for package in packages}
+    every = [*packages, *(package for package in archived if package.package_id not in known)]
     built = [
         package
-        for package in packages_of(packages, revision, branch)
+        for package in packages_of(packages if policy.if_exists == "reuse" else every, revision, branch)
         if intent.version in (None, split_version(package.version)[0])
     ]
     if built and policy.if_exists != "rebuild":
@@ -78,7 +87,7 @@ def resolve(
     limit = policy.max_parallel_builds
     if limit is not None and sum(package.is_unfinished for package in packages) >= limit:
         return BuildCapacityWait(intent.app_id, limit)
-    version = intent.version or next_version(packages, policy.bump or "patch")
+    version = intent.version or next_version(every, policy.bump or "patch")
     return Target(revision, version, branch, f"{unchecked} {_hash_advice(revision)}".strip())
 
 

@@ -2,18 +2,23 @@
 
 None of this is an option of the libraries. `requests` and `urllib3` respell URLs (``%7E`` becomes ``~``, ``%2f``
 becomes ``%2F``), and the signature of a link may cover its spelling. `http.client` takes every interim response
-but ``100 Continue`` for the final one. So classes are replaced where the libraries allow it: ``response_class`` of
-a connection, ``ConnectionCls`` of a pool and ``pool_classes_by_scheme`` of a pool manager.
+but ``100 Continue`` for the final one, and limits the time of each packet only. So classes are replaced where
+the libraries allow it: ``response_class`` of a connection, ``ConnectionCls`` of a pool and
+``pool_classes_by_scheme`` of a pool manager.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
+import time
 from contextvars import ContextVar
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import socket
+
     import requests
 
 _MAX_INTERIM = 100
@@ -22,8 +27,62 @@ _target: ContextVar[str] = ContextVar("target")
 """Path and query of the request that this thread sends."""
 
 
+class _LimitedSocket(io.RawIOBase):
+    """A socket to read from until a deadline."""
+
+    def __init__(self, socket: io.RawIOBase) -> None:
+        self.socket = socket
+        self.deadline: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TimeoutError("timed out")
+        return self.socket.readinto(buffer)
+
+    def close(self) -> None:
+        self.socket.close()
+        super().close()
+
+
+class _LimitedReader(io.BufferedReader):
+    """Reads a response, with a time limit for what is not the data of its body.
+
+    The head has one limit for all of it, and so has each length of a chunk, and what follows the last chunk. Those
+    who read the body limit its time.
+    """
+
+    def __init__(self, socket: io.RawIOBase, timeout: float | None) -> None:
+        self._limited = _LimitedSocket(socket)
+        self._timeout = timeout
+        super().__init__(self._limited)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        if self._limited.deadline is None and self._timeout is not None:
+            self._limited.deadline = time.monotonic() + self._timeout
+        return super().readline(size)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._limited.deadline = None
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        self._limited.deadline = None
+        return super().read1(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._limited.deadline = None
+        return super().readinto(buffer)
+
+
 class FinalResponse(http.client.HTTPResponse):
     """The final response to a request."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = _LimitedReader(self.fp.detach(), sock.gettimeout())
 
     def begin(self) -> None:
         """Read the head of the final response; those of interim responses (1xx) are skipped."""

@@ -1,8 +1,9 @@
 """The sender for workers, on `requests`, so that `requests-mock` works in the tests of a DAG.
 
 It sends credentials only in the headers of one request to the connection's host, follows no redirect of an API
-call, and reads neither ``.netrc`` nor cookies. A body has at most ``MAX_BODY_SIZE`` bytes and must be complete
-``timeout`` seconds after the request began, even if bytes keep coming; only the body of a file may take longer.
+call, and reads neither ``.netrc`` nor cookies. The head of a response must be complete after ``timeout`` seconds.
+A body has at most ``MAX_BODY_SIZE`` bytes and must be complete ``timeout`` seconds after the request began, even
+if bytes keep coming; only the body of a file may take longer.
 Errors of the library are not chained: their text may hold a signed URL.
 """
 

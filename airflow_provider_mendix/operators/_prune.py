@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pendulum
-from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import InvalidInputError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
@@ -31,10 +30,12 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
 
     The newest ``keep_last`` packages that are ``Succeeded`` stay, and so does everything newer than the oldest of
     them. The rest is deleted, ``Failed`` packages too. If there are fewer than ``keep_last``, nothing is deleted.
-    A package that is still being built or has no date always stays.
+    A package that is still being built or has no date always stays. One whose ``expiry_date`` has passed counts
+    for nothing: Mendix deletes it by itself.
 
     Before anything is deleted, the plan is logged and pushed to XCom under ``plan``: ``delete`` (oldest first) and
-    ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status`` and ``creation_date``.
+    ``keep`` (each with its ``reason``), with ``package_id``, ``version``, ``status``, ``creation_date`` and
+    ``expiry_date``.
 
     With ``only_if_archived``, a package stays unless it is archived: below that folder there must be an object
     with a complete manifest that names this app and this package. The object is read back, and its size and sha256
@@ -95,10 +96,13 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """List the packages, make the plan, log it, and delete."""
         from airflow_provider_mendix import retention
+        from airflow_provider_mendix.archive.destination import folder_of
 
         hook = MendixHook(self.mendix_conn_id)
         with fail_without_retry(self):
-            archive = self._archive()
+            archive = None
+            if "only_if_archived" in self.given:
+                archive = folder_of("only_if_archived", self.only_if_archived, self.archive_conn_id)
             self.check_rendered(context)
             now = pendulum.from_timestamp(current_clock().now(), tz="UTC")
             plan = retention.plan(
@@ -114,14 +118,3 @@ class MendixPrunePackagesOperator(RenderedArguments, BaseOperator):
             context["ti"].xcom_push(key=PLAN_KEY, value=plan.to_json())
             result = retention.PruneResult() if self.is_dry_run else retention.apply(plan, hook, self.app_id)
         return {**msgspec.structs.asdict(result), "kept": len(plan.keep), "dry_run": self.is_dry_run}
-
-    def _archive(self) -> ObjectStoragePath | None:
-        if "only_if_archived" not in self.given:
-            return None
-        folder = str(self.only_if_archived or "").strip()
-        if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
-            raise InvalidInputError(
-                f"only_if_archived {self.only_if_archived!r} names no folder. Give the URL of the archive, such as"
-                " s3://releases/shop, or leave it out."
-            )
-        return ObjectStoragePath(folder, conn_id=self.archive_conn_id)

@@ -47,6 +47,7 @@ __all__ = ["MendixDeletePackageOperator", "MendixPrunePackagesOperator", "Mendix
 BUILD_KEY = "mendix_build"
 EXTRA_PACKAGES_KEY = "mendix_extra_packages"
 PHASES_KEY = "mendix_phases"
+EXPIRY_KEY = "mendix_expiry_date"
 
 
 class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
@@ -55,7 +56,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
     The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. XCom has
     under ``mendix_build`` what was chosen: ``package_id``, ``version``, ``revision``, ``branch``, ``is_reused``.
     After a wait it has under ``mendix_phases`` how many seconds the build was seen ``queued``, ``building`` and
-    ``uploading``. These also go to Airflow's metrics as the timers ``mendix.package.queued`` and so on.
+    ``uploading``. These also go to Airflow's metrics as the timers ``mendix.package.queued`` and so on. Under
+    ``mendix_expiry_date`` it has when Mendix deletes the package unless it is deployed, once Mendix tells it.
 
     One task run starts one build, whatever crashes: the description of the package ends with a marker, and a retry
     that finds it waits for that package. If Mendix does not confirm the start, the task searches for the build,
@@ -82,6 +84,11 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
         the task; or ``"fail"`` it.
     :param max_parallel_builds: do not start the build while this many builds of the app are in progress, by
         anyone. Mendix has no lock: tasks that poll at the same moment may all start.
+    :param archive: URL of the folder of an archive, such as ``s3://releases/shop``: for ``if_exists`` and
+        ``bump``, the packages that are archived there or below count beside those in Mendix, which deletes a
+        package that is not deployed within 15 days. With ``if_exists="reuse"``, a revision whose package is only
+        archived is built again.
+    :param archive_conn_id: id of the connection for that storage; none for local files.
     :param description: free text that Mendix keeps with the package; cut to leave room for the marker.
     :param on_clear: what to do when the task is cleared: ``"rebuild"``, or ``"reattach"`` to a package that it has
         started before, unless that is ``Failed``.
@@ -110,6 +117,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
         "version",
         "branch",
         "description",
+        "archive",
+        "archive_conn_id",
     )
     operator_extra_links = (MendixEnvironmentsLink(),)
     _package_id: str | None = None
@@ -128,6 +137,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
         retry_failed_build: bool = False,
         if_exists: IfExists = "rebuild",
         max_parallel_builds: int | None = None,
+        archive: Text | None = None,
+        archive_conn_id: Text | None = None,
         **kwargs: Unpack[WaitingArguments],
     ) -> None:
         super().__init__(**kwargs)
@@ -146,6 +157,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
             self.retried_errors = (PackageFailedError, BuildFailedError)
         self.if_exists: IfExists = checked("if_exists", if_exists)
         self.max_parallel_builds: int | None = checked("max_parallel_builds", max_parallel_builds)
+        self.archive: Any = archive
+        self.archive_conn_id: Any = archive_conn_id
         self._as_written = as_written(app_id=app_id, revision=revision, version=version, bump=bump, branch=branch)
 
     def execute(self, context: Context) -> str:
@@ -163,6 +176,12 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
                     f" {build.package_id}."
                 )
             if not self.wait_for_completion:
+                if build.expiry_date:
+                    self.log.warning(
+                        "Mendix deletes package %s on %s UTC unless it is deployed before.",
+                        build.package_id,
+                        f"{build.expiry_date:%Y-%m-%d %H:%M:%S}",
+                    )
                 self._describe(context)
                 return build.package_id
             from airflow_provider_mendix.waits.package import PackageWait
@@ -197,6 +216,7 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
             )
 
     def _find_or_start(self, hook: MendixHook, context: Context) -> Build:
+        from airflow_provider_mendix.archive.destination import folder_of
         from airflow_provider_mendix.builds.find_or_start import find_or_start
         from airflow_provider_mendix.builds.resolve import BuildPolicy
         from airflow_provider_mendix.waits.package import BuildCapacityWait
@@ -207,6 +227,7 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
             if_exists=self.if_exists,
             check_revision=self.check_revision,
             max_parallel_builds=self.max_parallel_builds,
+            archive=folder_of("archive", self.archive, self.archive_conn_id) if "archive" in self.given else None,
         )
         while True:
             found = find_or_start(
@@ -242,6 +263,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
             "branch": build.target.branch,
             "is_reused": build.is_reused,
         }
+        if build.expiry_date:
+            context["ti"].xcom_push(key=EXPIRY_KEY, value=build.expiry_date.isoformat())
         context["ti"].xcom_push(key=BUILD_KEY, value=values)
         if build.extra:
             context["ti"].xcom_push(key=EXTRA_PACKAGES_KEY, value=list(build.extra))
@@ -252,6 +275,8 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
         report_phases(self.app_id, result)
         if result.get("phases"):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
+        if result.get("expiry_date"):
+            context["ti"].xcom_push(key=EXPIRY_KEY, value=result["expiry_date"])
         self._describe(context, **({"version": result["version"]} if result.get("version") else {}))
         return str(result["package_id"])
 

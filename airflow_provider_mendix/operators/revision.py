@@ -40,13 +40,16 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
     :param skip_if_built: skip the task, and so the tasks after it, if there is a package of that revision that is
         not ``Failed``, finished or not. A package shows its revision by its version, and for SVN also its branch
         by its name; a renamed package does not count there.
+    :param archive: URL of the folder of an archive, such as ``s3://releases/shop``: for ``skip_if_built``, the
+        packages that are archived there or below count beside those in Mendix.
+    :param archive_conn_id: id of the connection for that storage; none for local files.
     :param mendix_conn_id: id of the Airflow connection.
     :raises AirflowSkipException: if it was built already, with ``skip_if_built=True``.
     :raises AirflowFailException: if the app or the branch does not exist, the branch has no revision, the key or
         the token is refused, or a value is invalid: a retry cannot fix that. The reason is its ``__context__``.
     """
 
-    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "branch")
+    template_fields: Sequence[str] = ("mendix_conn_id", "app_id", "branch", "archive", "archive_conn_id")
 
     def __init__(
         self,
@@ -54,6 +57,8 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
         app_id: Text,
         branch: Text = "main",
         skip_if_built: bool = False,
+        archive: Text | None = None,
+        archive_conn_id: Text | None = None,
         mendix_conn_id: Text = MendixHook.default_conn_name,
         **kwargs: Unpack[OperatorArguments],
     ) -> None:
@@ -61,6 +66,8 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
         self.app_id: Any = app_id
         self.branch: Any = branch
         self.skip_if_built: bool = checked("skip_if_built", skip_if_built)
+        self.archive: Any = archive
+        self.archive_conn_id: Any = archive_conn_id
         self.mendix_conn_id: Any = mendix_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -82,9 +89,15 @@ class MendixLatestRevisionOperator(RenderedArguments, BaseOperator):
             return newest.summary()
 
     def _skip_if_built(self, hook: MendixHook, newest: BranchRevision) -> None:
+        from airflow_provider_mendix.archive.catalog import list_archived_packages
+        from airflow_provider_mendix.archive.destination import folder_of
         from airflow_provider_mendix.builds.resolve import packages_of
 
-        built = packages_of(hook.list_packages(newest.app_id), newest.revision, newest.branch)
+        packages = hook.list_packages(newest.app_id)
+        if "archive" in self.given:
+            folder = folder_of("archive", self.archive, self.archive_conn_id)
+            packages += list_archived_packages(folder, newest.app_id)
+        built = packages_of(packages, newest.revision, newest.branch)
         if built:
             raise AirflowSkipException(
                 f"Package {built[0].package_id} (version {built[0].version}, {built[0].status}) of app"

@@ -23,9 +23,10 @@ class MendixPackageSensor(MendixSensor):
     """Wait until a package is ``Succeeded``; in ``poke`` and ``reschedule`` mode and deferred alike.
 
     The task returns the package: ``package_id``, ``name``, ``version``, ``status``, ``size``, ``creation_date``,
-    and ``phases``: the seconds for which it was seen ``queued``, ``building`` and ``uploading``. They also go to
-    Airflow's metrics, as timers ``mendix.package.queued`` and so on. In ``reschedule`` mode there are none,
-    because each poll is a process of its own.
+    ``expiry_date`` (when Mendix deletes it unless it is deployed), and ``phases``: the seconds for which it was
+    seen ``queued``, ``building`` and ``uploading``. They also go to Airflow's metrics, as timers
+    ``mendix.package.queued`` and so on. In ``reschedule`` mode there are none, because each poll is a process of
+    its own.
 
     The task fails when the package is ``Failed``, does not exist, or is not ready in time; with ``soft_fail=True``
     each of these skips the task. In the first minute, a package that does not exist counts as not visible yet,

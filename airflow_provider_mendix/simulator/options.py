@@ -33,6 +33,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param team_server_retired_response: how the retired API responds to every request: 404 with a page, 404
         ``APP_NOT_FOUND``, 410, 501, 403, a redirect to a page, or 200 with a page.
     :param team_server_refusal: code with which the Team Server API refuses Git apps and Free Apps.
+    :param package_lifetime: seconds after which a package is deleted, unless it is deployed or one of the five of
+        the app's other packages that were deployed last; ``None`` for never. Up to 15 days are documented.
+    :param expiry_date: form of ``ExpiryDate`` while a package has one.
     :param longest_upload: bytes of a file that may be uploaded; 1 GB by the documentation.
     :param uploaded_version: whether the version of an uploaded package comes from its ``model/metadata.json``
         (else from its name), from its name only, or is absent.
@@ -76,6 +79,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     team_server: Literal["serves", "retired"] = "serves"
     team_server_retired_response: TeamServerResponse = "not_found"
     team_server_refusal: Literal["APP_NOT_FOUND", "NO_ACCESS"] = "APP_NOT_FOUND"
+    package_lifetime: float | None = None
+    expiry_date: Literal["milliseconds", "text", "absent"] = "milliseconds"
     longest_upload: int = 10**9
     uploaded_version: Literal["from_content", "from_name", "absent"] = "from_content"
     mode_case: Literal["strict", "lenient"] = "strict"

@@ -44,8 +44,11 @@ class PackageWait(Wait, frozen=True, tag=True):
                 f"{self.description} (version {response.version or 'unknown'}) ended as Failed. The Build API"
                 " gives no reason; open the app's Environments page in the portal for the build output."
             )
-        done = response.status == PackageStatus.SUCCEEDED
-        return Outcome(response.status, done=done, result=response.summary() if done else {})
+        if response.status != PackageStatus.SUCCEEDED:
+            return Outcome(response.status)
+        expiry = response.expiry_date
+        until = f"; unless it is deployed, Mendix deletes it on {expiry:%Y-%m-%d %H:%M:%S} UTC" if expiry else ""
+        return Outcome(f"{response.status}{until}", done=True, result=response.summary())
 
 
 class BuildCapacityWait(Wait, frozen=True, tag=True):

@@ -240,6 +240,34 @@ def test_the_time_of_a_link_may_be_odd(send, wire, value, expected):
     assert send(GET).url == build.DownloadUrl(CANARY, expected)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1767225600000, "2026-01-01T00:00:00+00:00"),
+        ("1767225600000", "2026-01-01T00:00:00+00:00"),
+        (1767225600, "2026-01-01T00:00:00+00:00"),
+        (1767225600000.5, "2026-01-01T00:00:00+00:00"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00+00:00"),
+        (" 2026-01-01T01:00:00.000+01:00", "2026-01-01T01:00:00+01:00"),
+        ("2026-01-01", "2026-01-01T00:00:00+00:00"),
+        *(
+            (odd, None)
+            for odd in (None, "", "now", "never", "2026-", "P15D", "2026-13-01", 0, -1, 15, True, 1e300)
+        ),
+        *((odd, None) for odd in ([1767225600000], {"date": 1}, CANARY, "9" * 400)),
+    ],
+)
+def test_an_expiry_date_has_any_form_and_hides_no_package(send, wire, value, expected):
+    wire.answer([{**LEAST, "ExpiryDate": value}, LEAST])
+
+    expiring, other = send(LIST)
+
+    found = expiring.expiry_date
+    assert (found and found.replace(microsecond=0).isoformat()) == expected
+    assert expiring.summary()["expiry_date"] == (found.isoformat() if found else None)
+    assert other.expiry_date is None
+
+
 def test_an_odd_size_does_not_hide_other_packages(send, wire):
     sizes = (1, "two", 0)
     wire.answer([{**LEAST, "PackageId": str(number), "Size": size} for number, size in enumerate(sizes)])

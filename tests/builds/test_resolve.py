@@ -17,6 +17,7 @@ from airflow_provider_mendix.exceptions import InvalidInputError, RetiredApiErro
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 from airflow_provider_mendix.simulator.options import Options, TeamServerResponse
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome, Timeline
+from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import TaskInstance, run_task, run_trigger, set_connection
 
@@ -25,6 +26,7 @@ RETIRED = (
     "Mendix has retired the Team Server API: add to the connection a personal access token with the scope"
     " mx:modelrepository:repo:read, from https://user-settings.mendix.com/link/developersettings."
 )
+DAY = 24 * 3600.0
 UNBUILT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -253,6 +255,68 @@ class TestRevisionThatIsBuiltAlready:
         again = context_of(clock, max_tries=1, try_number=2)
         assert run_task(start_build(if_exists="skip"), again) == package_id
         assert len(posts(mendix)) == 1
+
+
+class TestArchive:
+    """Mendix deletes packages that are not deployed; what is archived counts beside those it has."""
+
+    @pytest.fixture
+    def archive(self, mendix, context, tmp_path):
+        """An archive with package 1.4.0 of the newest revision, which Mendix has no longer."""
+        package_id = mendix.packages.add("shop", version="1.4.0", revision=mendix.repositories.push("shop"))
+        MendixToObjectStorageOperator(
+            task_id="archive",
+            app_id="shop",
+            package_id=package_id,
+            destination=f"{tmp_path.as_uri()}/{{app_id}}/{{name}}",
+        ).execute(context)
+        mendix.cloud.options = Options(package_lifetime=15 * DAY)
+        mendix.clock.sleep(20 * DAY)
+        return tmp_path.as_uri()
+
+    def test_skips_the_task(self, mendix, context, archive):
+        with pytest.raises(AirflowSkipException, match="is built already"):
+            run_task(start_build(if_exists="skip", archive=archive), context)
+        assert not posts(mendix)
+        assert not mendix.packages
+
+    def test_fails_the_task(self, mendix, context, archive):
+        error = refused(start_build(if_exists="fail", archive=archive), context)
+        assert isinstance(error, RevisionAlreadyBuiltError)
+        assert "archived), and if_exists is 'fail'" in str(error)
+
+    @pytest.mark.parametrize("if_exists", ["rebuild", "reuse"])
+    def test_raises_the_version_of_a_build(self, mendix, context, archive, if_exists):
+        run_task(start_build(if_exists=if_exists, archive=archive), context)
+        assert posts(mendix)[0]["Version"] == "1.4.1"
+
+    def test_does_not_count_unless_it_is_named(self, mendix, context, archive):
+        run_task(start_build(if_exists="skip"), context)
+        assert posts(mendix)[0]["Version"] == "0.0.1"
+
+    def test_does_not_count_for_another_app(self, mendix, context, archive):
+        run_task(start_build(app_id="depot", branch="trunk", if_exists="skip", archive=archive), context)
+        assert posts(mendix)[0]["Version"] == "0.0.1"
+
+    def test_may_be_empty(self, mendix, context, tmp_path):
+        run_task(start_build(if_exists="skip", archive=(tmp_path / "none").as_uri()), context)
+        assert posts(mendix)[0]["Version"] == "0.0.1"
+
+    @pytest.mark.parametrize("nothing", ["None", "{{ x }}", "  "])
+    def test_that_names_nothing_is_refused_before_any_request(self, mendix, context, nothing):
+        assert "archive" in str(refused(start_build(archive=nothing), context))
+        assert not mendix.journal
+
+    def test_that_cannot_be_read_builds_nothing(self, mendix, context):
+        with pytest.raises(Exception, match="nowhere"):
+            run_task(start_build(if_exists="skip", archive="nowhere://releases"), context)
+        assert not posts(mendix)
+
+    def test_a_package_that_is_left_to_wait_is_warned_about(self, mendix, context, caplog, capsys):
+        mendix.cloud.options = Options(package_lifetime=15 * DAY)
+        run_task(start_build(), context)
+        assert context["ti"].xcoms["mendix_expiry_date"] == "2023-11-29T22:13:20+00:00"
+        assert "on 2023-11-29 22:13:20 UTC unless it is deployed before" in capsys.readouterr().out
 
 
 class TestVersion:

@@ -33,7 +33,7 @@ ENDLESS = {
         b'[{"PackageId": "1", "Status": "Queued", "More": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]"
     ),
 }
-# http.client has a time limit for each packet only, so the sender for workers has none for what is not the body.
+# http.client has a time limit for each packet only.
 ENDLESS_HEAD = {
     "promises": lambda wire, _: wire.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, after=b""),
     "trailers": lambda wire, _: wire.repeat(b"X: y\r\n" * 100, after=CHUNKED + b"2\r\n[]\r\n0\r\n"),
@@ -80,8 +80,6 @@ TABLE = [
 
 @pytest.mark.parametrize(("behave", "kind"), TABLE)
 def test_a_hostile_server(send, wire, file_host, monkeypatch, behave, kind):
-    if send.library == "requests" and behave in ENDLESS_HEAD.values():
-        pytest.skip("The sender for workers does not limit the time of a head.")
     monkeypatch.setattr(exchange, "MAX_BODY_SIZE", MEBIBYTE)
     wire.answer([])
     send(LIST)  # what the libraries take when they are loaded is not the server's doing

@@ -17,9 +17,9 @@ from .pages import ROOT, Block, blocks, in_the_repository
 
 pytestmark = in_the_repository
 
-OTHER_PROGRAMS = {"airflow", "curl", "jq", "pip", "pytest", "python", "python3"}
+OTHER_PROGRAMS = {"airflow", "curl", "jq", "openssl", "pip", "pytest", "python", "python3"}
 """What the reader has, or installs with the package."""
-BUILTINS = {".", "cd", "export", "ls", "sleep"}
+BUILTINS = {".", "cd", "export", "ls", "printf", "sleep", "umask"}
 TARGETS = (
     set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text())) if (ROOT / "Makefile").exists() else set()
 )

@@ -9,6 +9,7 @@ from airflow_provider_mendix.exceptions import ForbiddenError, InvalidInputError
 from airflow_provider_mendix.hooks.mendix import MendixHook
 
 from ..conftest import KEY, TOKEN, USER, set_connection
+from ..docs.pages import blocks
 
 SECRET = "PMJhiGo1nTL6wlNyZVFh5v9rLZdcLsG2O"
 SETTINGS = {"name": "Airflow", "url": "https://airflow.example.com/mendix/hooks/shop", "validation_secret": SECRET}
@@ -62,6 +63,15 @@ def test_a_token_without_the_scope(hook, platform, project_id):
 def test_an_app_is_named_by_its_project(hook):
     with pytest.raises(InvalidInputError, match="App ID"):
         list(hook.webhooks.list("shop"))
+
+
+def test_the_code_of_the_documentation(hook, platform, monkeypatch):
+    set_connection(monkeypatch, "mendix_webhook_shop", conn_type="generic", password=SECRET)
+    (code,) = [block.text for block in blocks("python") if block.page == "docs/webhooks.md"]
+    exec(compile(code, "docs/webhooks.md", "exec"), {})
+    ((_, made),) = platform.webhooks.items()
+    assert (made.app_id, made.url) == ("shop", SETTINGS["url"])
+    assert (made.validation_secret, made.event_types) == (SECRET, ("teamserver.push", "package.uploaded"))
 
 
 def test_no_key_goes_to_the_webhooks_api(hook, platform, project_id):

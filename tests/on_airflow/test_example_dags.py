@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
+from types import SimpleNamespace
 
+import pendulum
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..airflow_stack.commands import ROOT
-from ..conftest import KEY, TaskInstance, set_connection
+from ..conftest import KEY, TaskInstance, run_task, set_connection
+
+DAY = 24 * 3600.0
 
 SYSTEM_TESTED = {"example_mendix_release", "example_mendix_on_push"}
 """`tests/system` runs them: `airflow dags test` answers no approvals and makes no events."""
@@ -113,16 +122,57 @@ def test_the_archive_dag_deletes_nothing_unless_told_what(airflow, mendix, live,
     assert not live.journal.requests("DELETE")
 
 
-def test_the_nightly_dag_builds_each_app_and_skips_what_is_built(airflow, mendix, live):
+def test_the_nightly_dag_builds_each_app_and_skips_what_is_built(airflow, mendix, live, tmp_path):
     """`tests/system` runs it night after night, for twenty apps."""
     live.add_app("depot", repository="svn")
     live.packages.add("shop", version="1.4.0", revision=live.repositories.push("shop"))
-    ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps({"apps": ["shop", "depot"]}))
+    conf = {"apps": ["shop", "depot"], "archive": tmp_path.as_uri()}
+    ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps(conf))
     assert ran.returncode == 0, ran.stdout
     assert "Marking task as SKIPPED" in ran.stdout or "skipped" in ran.stdout
     (post,) = live.journal.requests("POST")
     assert post.path == "/api/1/apps/depot/packages"
     assert (post.body["Revision"], post.body["Branch"], post.body["Version"]) == ("1", "trunk", "0.0.1")
+    (built,) = (package for package in live.packages.values() if package.app_id == "depot")
+    assert (tmp_path / "depot" / built.name).read_bytes() == live.packages.content(built.package_id)
+
+
+@pytest.mark.parametrize("counts_archive", [True, False])
+def test_the_nightly_dag_builds_each_revision_once_although_packages_expire(
+    counts_archive, platform, token, clock, tmp_path
+):
+    platform.cloud.options = Options(package_lifetime=15 * DAY)
+    platform.permissions.add_personal_access_token(token)
+    dag = runpy.run_path(str(ROOT / "example_dags" / "example_mendix_nightly.py"))["dag"]
+
+    def run(task_id, context, **values):
+        """Run one task of the mapped group, for one app."""
+        task = dag.get_task(f"nightly.{task_id}").prepare_for_execution()
+        for name, value in {"app_id": "shop", **values}.items():
+            setattr(task, name, value)
+        task.render_template_fields(context)
+        return run_task(task, context)
+
+    pushed = [platform.repositories.commits("shop")[0].id]
+    for night in range(60):
+        if night in (5, 40):
+            pushed.append(platform.repositories.push("shop"))
+        ti = TaskInstance(run_id=f"night-{night}")
+        started = SimpleNamespace(start_date=pendulum.from_timestamp(clock.now()))
+        context = {"ti": ti, "dag_run": started, "params": {**dag.params, "archive": tmp_path.as_uri()}}
+        with suppress(AirflowSkipException):
+            if counts_archive:
+                run("archive", context, package_id=run("build", context))
+            else:
+                run("build", context, archive=None, given=frozenset())
+        run("prune", context)
+        clock.sleep(DAY)
+    builds = [(post.body["Revision"], post.body["Version"]) for post in platform.journal.requests("POST")]
+    if counts_archive:
+        assert builds == list(zip(pushed, ["0.0.1", "0.0.2", "0.0.3"], strict=True))
+        assert len(list(tmp_path.rglob("*.mda"))) == 3
+    else:
+        assert max(Counter(builds).values()) > 1, "Without the archive, a revision is built under a version twice."
 
 
 def test_a_build_that_fails_fails_the_run_and_archives_nothing(airflow, mendix, live, tmp_path):

@@ -8,6 +8,7 @@ from airflow_provider_mendix.exceptions import MendixConnectionError, NotFoundEr
 from airflow_provider_mendix.operators.revision import MendixLatestRevisionOperator
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.simulator.wire import json_reply
+from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 
 from ..conftest import TOKEN, set_connection, use_token
 
@@ -103,6 +104,19 @@ class TestSkipIfBuilt:
         with pytest.raises(AirflowSkipException, match=said) as skipped:
             resolve(context, skip_if_built=True)
         assert old not in str(skipped.value)
+
+    def test_it_skips_what_is_only_archived(self, platform, context, tmp_path):
+        revision = platform.repositories.push("shop")
+        package_id = platform.packages.add("shop", version="2.5.3", revision=revision)
+        file = f"{tmp_path.as_uri()}/old.mda"
+        archive = MendixToObjectStorageOperator(
+            task_id="archive", app_id="shop", package_id=package_id, destination=file
+        )
+        archive.execute(context)
+        del platform.packages[package_id]
+        with pytest.raises(AirflowSkipException, match=rf"{package_id} \(version 2\.5\.3\..*, archived\)"):
+            resolve(context, skip_if_built=True, archive=tmp_path.as_uri())
+        assert resolve(context, skip_if_built=True)["revision"] == revision
 
     def test_it_does_not_check_unless_asked_to(self, platform, context):
         revision = platform.repositories.push("shop")

@@ -39,7 +39,7 @@ def variables(monkeypatch):
 
 @pytest.fixture
 def webhooks(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__MENDIX__WEBHOOKS", json.dumps({"shop": {"app_id": "shop"}}))
+    monkeypatch.setenv("AIRFLOW__MENDIX__WEBHOOKS", json.dumps({"shop": "mendix_webhook_shop"}))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_mendix.exceptions import UnauthorizedError
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
+from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.packages import BuildOutcome
 from airflow_provider_mendix.simulator.wire import Reply
 
@@ -48,9 +49,19 @@ class TestAllModesAlike:
             "status": "Succeeded",
             "size": len(platform.packages.content(package_id)),
             "creation_date": "2023-11-14T22:13:20+00:00",
+            "expiry_date": None,
             # In this mode each poll is a process of its own.
             "phases": {} if mode == "reschedule" else {"building": 60.0},
         }
+
+    def test_it_tells_when_mendix_deletes_the_package(self, mode, run_sensor, build, platform, caplog, capsys):
+        caplog.set_level("INFO")
+        platform.cloud.options = Options(package_lifetime=15 * 24 * 3600.0)
+        assert run_sensor(mode, package_id=build())["expiry_date"] == "2023-11-29T22:13:20+00:00"
+        assert (
+            "unless it is deployed, Mendix deletes it on 2023-11-29 22:13:20 UTC"
+            in caplog.text + capsys.readouterr().out
+        )
 
     def test_an_id_in_upper_case_is_the_same(self, mode, run_sensor, build):
         package_id = build()

@@ -38,9 +38,11 @@ def nightly(tmp_path):
     for number, app_id in enumerate(APPS):
         platform.add_app(app_id, repository="svn" if number % 4 == 0 else "git")
 
+    conf = {"apps": APPS, "archive": (tmp_path / "archive").as_uri()}
+
     def run() -> Counter[str]:
         seen = len(platform.journal)
-        ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps({"apps": APPS}))
+        ran = airflow.run("dags", "test", "example_mendix_nightly", "--conf", json.dumps(conf))
         assert ran.returncode == 0, ran.stdout
         posts = [entry for entry in platform.journal[seen:] if entry.method == "POST"]
         return Counter(entry.path.split("/")[4] for entry in posts)

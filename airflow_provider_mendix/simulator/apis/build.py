@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+import pendulum
 
 from airflow_provider_mendix.api import build
 from airflow_provider_mendix.simulator.apis.credentials import creator_of
@@ -120,4 +121,15 @@ def _shown(cloud: Cloud, package: StoredPackage) -> dict[str, object]:
         shown["Size"] = package.size
     elif cloud.options.not_ready == "null":
         shown["Size"] = None
+    if cloud.options.package_lifetime is not None and cloud.options.expiry_date != "absent":
+        shown["ExpiryDate"] = _expiry_date(cloud, package)
     return shown
+
+
+def _expiry_date(cloud: Cloud, package: StoredPackage) -> int | str | None:
+    expires_at = cloud.expires_at(package)
+    if expires_at is None:
+        return None
+    if cloud.options.expiry_date == "text":
+        return pendulum.from_timestamp(expires_at).isoformat()
+    return int(expires_at * 1000)

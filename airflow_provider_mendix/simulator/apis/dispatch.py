@@ -39,6 +39,7 @@ FAMILIES = (
 
 def respond(cloud: Cloud, request: Request) -> Reply:
     """Return the response to a request."""
+    cloud.delete_expired()
     if request.host == "files":
         return files.respond(cloud, request)
     found = routes.find(request)

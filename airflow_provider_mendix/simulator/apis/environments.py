@@ -69,7 +69,7 @@ def get_environment_package(cloud: Cloud, request: Request, app_id: str, environ
     package = cloud.packages.get(found.package_id or "")
     if package is None:
         raise RefusedError(404, "PACKAGE_NOT_FOUND", f"There is no package on {found.mode} of {app_id}.")
-    return json_reply({**shown_package(cloud, package, request), "ExpiryDate": None})
+    return json_reply({"ExpiryDate": None, **shown_package(cloud, package, request)})
 
 
 @serves(deploy.TRANSPORT_PACKAGE)

@@ -69,8 +69,8 @@ class HiddenFromList(Fault, frozen=True):
             case list(packages) if any(map(is_hidden, packages)):
                 visible = [package for package in packages if not is_hidden(package)]
                 return msgspec.structs.replace(reply, body=msgspec.json.encode(visible))
-            # With an expiry date it is the package of an environment, which was not asked for by its id.
-            case dict(package) if is_hidden(package) and "ExpiryDate" not in package:
+            # Without an expiry date it is the package of an environment, which was not asked for by its id.
+            case dict(package) if is_hidden(package) and package.get("ExpiryDate", "") is not None:
                 refused = RefusedError(404, "PACKAGE_NOT_FOUND", "There is no such package or build (yet).").reply
                 return msgspec.structs.replace(refused, delay=reply.delay)
         return None

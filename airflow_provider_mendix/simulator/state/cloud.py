@@ -18,12 +18,13 @@ from airflow_provider_mendix.simulator.state.environments import (
     Environments,
     StoredEnvironment,
 )
-from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Packages
+from airflow_provider_mendix.simulator.state.packages import SUCCEEDED, Packages, StoredPackage
 from airflow_provider_mendix.simulator.state.permissions import Permissions
 from airflow_provider_mendix.simulator.state.repositories import Repositories, RepositoryType
 from airflow_provider_mendix.simulator.state.webhooks import Webhooks
 
 _YEAR = 365 * 24 * 3600.0
+_KEPT_AFTER_DEPLOYMENT = 5
 
 
 class Cloud:
@@ -101,3 +102,28 @@ class Cloud:
             return environment.model_version
         package = self.packages.get(environment.package_id or "")
         return package.version if package else None
+
+    def expires_at(self, package: StoredPackage) -> float | None:
+        """Return when a package is deleted by Mendix; ``None`` while it stays."""
+        if self.options.package_lifetime is None or self.is_in_use(package.package_id):
+            return None
+        others = [other for other in self.packages.of(package.app_id) if not self.is_in_use(other.package_id)]
+        deployed = sorted(
+            (other.deployed_at, other.package_id) for other in others if other.deployed_at is not None
+        )
+        if package.package_id in [package_id for _, package_id in deployed[-_KEPT_AFTER_DEPLOYMENT:]]:
+            return None
+        return package.created_at + self.options.package_lifetime
+
+    def delete_expired(self) -> None:
+        """Delete the packages whose time is over."""
+        if self.options.package_lifetime is None:
+            return
+        now = self.clock.now()
+        for package in self.packages.values():
+            if self.is_in_use(package.package_id):
+                package.deployed_at = now
+        for package in list(self.packages.values()):
+            expires_at = self.expires_at(package)
+            if expires_at is not None and expires_at <= now:
+                del self.packages[package.package_id]

@@ -103,6 +103,7 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     :param version: four parts.
     :param created_at: seconds since the epoch.
     :param in_use: whether it cannot be deleted, even if no environment has it.
+    :param deployed_at: when an environment was last seen to have it.
     :param metadata: what its file says about itself.
     :param file: what was uploaded; the file of a build is made when it is asked for.
     """
@@ -118,6 +119,7 @@ class StoredPackage(msgspec.Struct, kw_only=True):
     size: int
     steps: Steps = ((SUCCEEDED, math.inf),)
     in_use: bool = False
+    deployed_at: float | None = None
     metadata: Metadata = Metadata()
     file: bytes | None = None
 

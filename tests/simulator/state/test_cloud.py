@@ -47,3 +47,48 @@ def test_an_id_that_is_no_subdomain_is_refused(talk, app_id):
     with pytest.raises(InvalidAppError, match="There can be no such app: app_id .* Take '"):
         talk.platform.add_app(app_id)
     assert list(talk.platform.apps) == ["shop"]
+
+
+DAY = 24 * 3600.0
+
+
+class TestRetention:
+    @pytest.fixture
+    def talk(self, talk_with):
+        return talk_with(package_lifetime=15 * DAY)
+
+    def shown(self, talk, package_id):
+        return talk.json("GET", f"/api/1/apps/shop/packages/{package_id}").get("ExpiryDate", "absent")
+
+    def test_a_package_says_when_it_goes_and_goes_then(self, talk):
+        package_id = talk.platform.packages.add("shop", version="1.0.0", revision="63")
+        expiry = int((talk.clock.now() + 15 * DAY) * 1000)
+        assert self.shown(talk, package_id) == expiry
+        talk.clock.sleep(15 * DAY - 1)
+        assert self.shown(talk, package_id) == expiry
+        talk.clock.sleep(1)
+        assert talk.api("GET", f"/api/1/apps/shop/packages/{package_id}").status == 404
+        assert talk.json("GET", "/api/1/apps/shop/packages") == []
+
+    def test_what_is_deployed_stays_and_so_do_the_five_deployed_last(self, talk):
+        platform = talk.platform
+        ids = [platform.packages.add("shop", version=f"1.0.{n}", revision="63") for n in range(8)]
+        for package_id in ids[:7]:
+            platform.environments.add("shop", "Test", package_id=package_id)
+            talk.json("GET", "/api/1/apps/shop/packages")
+            talk.clock.sleep(1)
+        talk.clock.sleep(15 * DAY)
+        left = {shown["PackageId"]: shown["ExpiryDate"] for shown in talk.json("GET", "/api/1/apps/shop/packages")}
+        assert left == dict.fromkeys(ids[1:7])
+        assert talk.json("GET", "/api/1/apps/shop/environments/Test/package")["ExpiryDate"] is None
+
+    def test_the_form_of_the_date_is_an_option(self, talk_with):
+        for form, expected in [("text", "2023-11-14T22:13:30+00:00"), ("absent", "absent")]:
+            talk = talk_with(package_lifetime=10, expiry_date=form)
+            assert self.shown(talk, talk.platform.packages.add("shop", version="1.0.0", revision="63")) == expected
+
+    def test_nothing_goes_by_default(self, talk_with):
+        talk = talk_with()
+        package_id = talk.platform.packages.add("shop", version="1.0.0", revision="63")
+        talk.clock.sleep(1000 * DAY)
+        assert self.shown(talk, package_id) == "absent"
