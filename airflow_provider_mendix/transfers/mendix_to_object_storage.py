@@ -120,9 +120,9 @@ class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator
         from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
         from airflow_provider_mendix.operators.outlets import describe
 
-        self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))
+        self.check_rendered(context)
         destination, conn_id = location.url_of("destination", self.destination, self.destination_conn_id)
         location.check(destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
