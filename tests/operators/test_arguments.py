@@ -254,7 +254,7 @@ class TestAfterRendering:
 
         operator = Mine(task_id="task", **PUBLIC[kind])
         operator.render_template_fields({**context, "value": ""})
-        assert re.match(f"{name} (is empty|.* names no folder)", str(execute(operator, context)))
+        assert re.match(f"{name} (is empty|cannot be|.* names no folder)", str(execute(operator, context)))
         assert not platform.journal
 
     @pytest.mark.parametrize(
