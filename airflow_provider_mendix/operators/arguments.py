@@ -167,8 +167,7 @@ class RenderedArguments:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, and remember each templated argument that has ever had a value."""
-        is_given = value is not None and not (isinstance(value, str) and value == "")
-        if is_given and name in self.template_fields:
+        if value is not None and name in self.template_fields:
             if hasattr(type(value), "output") and hasattr(value, "task_id"):
                 raise InvalidArgumentError(
                     f"{name} is the task {value.task_id} itself. Give what it returns: <task>.output."

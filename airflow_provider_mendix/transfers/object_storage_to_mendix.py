@@ -139,7 +139,7 @@ class ObjectStorageToMendixOperator(WithLineage, MendixWaitingOperator):
 
     def _find_archived(self, app_id: str) -> ArchivedObject:
         from airflow_provider_mendix.archive.archived_object import find_archived
-        from airflow_provider_mendix.archive.destination import url_of
+        from airflow_provider_mendix.archive.destination import check_spelling, url_of
 
         source, conn_id = url_of("source", self.source, self.source_conn_id)
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
@@ -147,6 +147,7 @@ class ObjectStorageToMendixOperator(WithLineage, MendixWaitingOperator):
                 f"source {source!r} does not name an object. Use the URL of an archived package, such as"
                 " s3://releases/shop/2.5.4.mda."
             )
+        check_spelling("source", source)
         path = ObjectStoragePath(source, conn_id=conn_id)
         found = find_archived(path, require_manifest=self.require_manifest)
         if found.size > MAX_SIZE:
