@@ -17,6 +17,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixEnvironmentOperator
 from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 from airflow_provider_mendix.transfers.mendix_to_object_storage import IfObjectExists, skip_existing
 
@@ -36,7 +37,7 @@ Data = Literal["files_and_database", "database_only"]
 FIELDS = ("app_id", "environment", "snapshot_id", "data_type", "version", "created")
 
 
-class MendixBackupToObjectStorageOperator(MendixEnvironmentOperator):
+class MendixBackupToObjectStorageOperator(WithLineage, MendixEnvironmentOperator):
     """Keep a snapshot for longer than Mendix does: store its archive in object storage, whole, or not at all.
 
     Mendix makes the archive, which takes minutes to hours; then it is stored as
@@ -223,10 +224,10 @@ class MendixBackupToObjectStorageOperator(MendixEnvironmentOperator):
         return self._described(stored.summary(), context)
 
     def _described(self, result: dict[str, Any], context: Context) -> dict[str, Any]:
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+        from airflow_provider_mendix.operators.outlets import describe
 
         names = ("app_id", "environment", "snapshot_id", "data_type", "model_version", "sha256", "url")
-        describe_in_outlets(self, context, result["url"], {name: result[name] for name in names})
+        describe(self, context, Lineage(target=result["url"], facts={name: result[name] for name in names}))
         return result
 
 

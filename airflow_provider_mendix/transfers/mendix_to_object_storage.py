@@ -15,6 +15,7 @@ from airflow_provider_mendix.exceptions import ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def skip_existing(if_object_exists: object) -> Iterator[None]:
         raise AirflowSkipException(str(error)) from error
 
 
-class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
+class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator):
     """Store the file of a ``Succeeded`` package in object storage, whole and checked, or not at all.
 
     The object appears under its name only when all of it has arrived and proved right; ``docs/archive.md`` says
@@ -125,11 +126,11 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.archive.package_source import PackageSource
         from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, ArchiveWriter
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+        from airflow_provider_mendix.operators.outlets import describe
 
-        self.check_rendered(context)
         inputs.one_of("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         inputs.one_of("verify", self.verify, get_args(Verify))
+        self.check_rendered(context)
         destination, conn_id = location.url_of("destination", self.destination, self.destination_conn_id)
         location.check(destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
@@ -147,5 +148,6 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         )
         result = ArchiveWriter(hook, request).run().summary()
         facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
-        describe_in_outlets(self, context, result["url"], facts)
+        lineage = Lineage(target=result["url"], facts=facts, source=("packages", app_id, package.branch or "main"))
+        describe(self, context, lineage)
         return result
