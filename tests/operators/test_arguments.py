@@ -319,6 +319,16 @@ class TestAfterRendering:
         operator.render_template_fields(context)
         assert operator.execute(context) in platform.packages
 
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(kind, name) for kind, name in [*OPTIONAL, *CHANGES] if name not in ("comment", "description")],
+        ids=name_of,
+    )
+    def test_an_empty_text_in_the_dag_is_no_value(self, kind, name, platform, context):
+        operator = make(kind, **CHANGES.get((kind, name), {}), **{name: ""})
+        assert re.match(f"{name} (is empty|cannot be|'' names no folder)", str(execute(operator, context)))
+        assert not platform.journal
+
     @pytest.mark.parametrize(("value", "sent"), [(7, "7"), (2.5, "2.5"), ("seven", "seven"), (0, "0")])
     def test_a_number_as_free_text_is_sent_as_text(self, value, sent, platform, context):
         operator = make(MendixStartBuildOperator, revision="63", wait_for_completion=False, description=value)
