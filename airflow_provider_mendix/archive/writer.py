@@ -136,6 +136,7 @@ class ArchiveWriter:
             raise
         except Exception as error:
             # The object may be there: committed without an answer, or by another try of this task.
+            found = None
             with suppress(Exception):
                 found, _ = self._find()
             if not found:
