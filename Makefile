@@ -16,7 +16,7 @@ TEST_azure = .stores/azure/bin/python -m pytest $(wildcard tests/stores/test_azu
 # Processes of the tests would compile everything that they import, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs screenshots first-hour test test-fast test-stores bench bench-transfer system matrix crashes chaos check dist pins clean
+.PHONY: help demo docs screenshots first-hour test test-fast test-stores bench bench-transfer system lineage matrix crashes chaos check dist pins clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,13 @@ bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 
 system: $(READY)  ## Run the tests on real Airflow processes (about 5 minutes)
 	@$(BIN)/python -m pytest tests/system $(ARGS)
 
+lineage: $(READY)  ## Check what Airflow's OpenLineage provider writes about a release
+	@test -x .lineage/venv/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .lineage/venv
+	@$(BIN)/uv pip install -q --python .lineage/venv/bin/python -r requirements/dev.txt \
+		apache-airflow-providers-openlineage
+	@$(BIN)/uv pip install -q --python .lineage/venv/bin/python --no-deps --no-build-isolation -e .
+	@.lineage/venv/bin/python -m pytest tests/lineage $(ARGS)
+
 matrix: $(READY)  ## Run on every supported Airflow (ARGS="--only 3.1": on one; --short: the fast tests)
 	@$(BIN)/python matrix/run.py $(ARGS)
 
@@ -77,7 +84,7 @@ pins: $(READY)  ## Renew requirements/dev.txt from requirements/dev.in
 		requirements/dev.in -o requirements/dev.txt
 
 clean:  ## Remove everything that these commands made
-	@rm -rf $(VENV) .demo .matrix .stores .bench dist build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .demo .matrix .stores .bench .lineage dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@echo "Setting up $(VENV) (once; about 200 MB of packages) …"

@@ -49,7 +49,7 @@ with DAG(
         return [found.revision for found in MendixHook().pending_revisions(APP, BRANCH, since=built)]
 
     @task
-    def remember_built(revisions: list[str]) -> None:
+    def remember_built(revisions: Any) -> None:
         """Remember the last revision that was built."""
         if revisions:
             Variable.set(BUILT, revisions[-1])
@@ -80,7 +80,7 @@ with DAG("example_mendix_on_package", schedule=package_asset(APP, BRANCH), **OPT
         return [found.package_id for found in MendixHook().pending_packages(APP, BRANCH, done=done)]
 
     @task
-    def remember_deployed(packages: list[str]) -> None:
+    def remember_deployed(packages: Any) -> None:
         """Remember the packages that need not be deployed again, as long as Mendix keeps them."""
         listed = {found.package_id for found in MendixHook().list_packages(APP)}
         done = [*json.loads(Variable.get(DEPLOYED, default="[]")), *packages]

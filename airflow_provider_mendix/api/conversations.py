@@ -95,6 +95,11 @@ def app_id(project_id: str) -> Conversation[str]:
     raise AppNotFoundError(f"The user has access to no app of project {project_id}. {AppNotFoundError.advice}")
 
 
+def describe_apps(apps: list[deploy.App]) -> str:
+    """Return the sentence that names the apps of the user."""
+    return f"The user has access to these apps: {_shorten(sorted(app.app_id for app in apps))}."
+
+
 def environment(app_id: str, name: str) -> Conversation[deploy.Environment]:
     """Return one environment from the list of the app's environments.
 
@@ -220,7 +225,7 @@ def find_revision(
     newest: app_repository.Commit | None = response.latest_commit
     if newest and newest.id.lower() == revision.lower():
         return source.of(newest)
-    return (yield from _find_commit(source, revision))
+    return (yield from _find_commit(source, revision, newest.id if newest else "none"))
 
 
 def _sources(app_id: str, branch: str, *, has_token: bool) -> Conversation[list[BranchSource]]:
@@ -242,10 +247,11 @@ def _find_number(source: TeamServerBranch, seen: list[team_server.Revision], rev
         if str(found.number) == revision:
             return source.of(found)
     more = ", and the Team Server API returns no more" if len(seen) >= team_server.MAX_REVISIONS else ""
-    raise _not_on_branch(source, revision, f"newest {len(seen)}{more}")
+    newest = max((found.number for found in seen), default="none")
+    raise _not_on_branch(source, revision, f"newest {len(seen)}{more}", newest)
 
 
-def _find_commit(source: RepositoryBranch, revision: str) -> Conversation[BranchRevision]:
+def _find_commit(source: RepositoryBranch, revision: str, newest: str) -> Conversation[BranchRevision]:
     """Read up to the revision and one page further, where a short hash may fit a second commit."""
     matching: list[app_repository.Commit] = []
     last = MAX_COMMITS
@@ -268,7 +274,7 @@ def _find_commit(source: RepositoryBranch, revision: str) -> Conversation[Branch
             f" {_shorten([commit.id for commit in matching])}. Give more of its digits."
         )
     if not matching:
-        raise _not_on_branch(source, revision, f"newest {read}")
+        raise _not_on_branch(source, revision, f"newest {read}", newest)
     return source.of(matching[0])
 
 
@@ -299,8 +305,9 @@ def _shorten(names: Iterable[str]) -> str:
     return ", ".join(all_names[:_MAX_NAMES]) + more if all_names else "none"
 
 
-def _not_on_branch(source: BranchSource, revision: str, searched: str) -> RevisionNotFoundError:
+def _not_on_branch(source: BranchSource, revision: str, searched: str, newest: str | int) -> RevisionNotFoundError:
     return RevisionNotFoundError(
         f"Revision {revision} is not on branch {source.branch} of app {source.app_id}: it is not among the"
-        f" {searched}. Mendix may still build it; check_revision=False skips this check."
+        f" {searched}. The newest one is {newest}. Give a revision of the branch, or the branch of the revision;"
+        " check_revision=False lets Mendix decide."
     )

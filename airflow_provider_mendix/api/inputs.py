@@ -24,9 +24,9 @@ def app_id(value: object) -> str:
             f"app_id {text!r} is a UUID, but Mendix expects the app's subdomain here, as in"
             " https://<app_id>.mendixcloud.com."
         )
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", text):
+    if len(text) > 63 or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", text):
         raise InvalidInputError(
-            f"app_id {text!r} is not a subdomain (letters, digits and hyphens). Use the app's subdomain,"
+            f"app_id {text!r} is not a subdomain (up to 63 letters, digits and hyphens). Use the app's subdomain,"
             " as in https://<app_id>.mendixcloud.com, not its display name."
         )
     return text
@@ -143,7 +143,7 @@ def free_text(name: str, value: object) -> str:
         raise InvalidInputError(f"{name} must be text, not {value!r}. {_NATIVE}")
     if value and value.strip().lower() in _EMPTY:
         raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). Give text, or leave it out.")
-    return value
+    return _whole(name, value, "Give other text.")
 
 
 def _text(name: str, value: object, advice: str) -> str:
@@ -154,6 +154,10 @@ def _text(name: str, value: object, advice: str) -> str:
         raise InvalidInputError(f"{name} is empty (it rendered to {value!r}). {advice}")
     if "{{" in value or "{%" in value:
         raise InvalidInputError(f"{name} {value!r} contains a template that was not rendered. {advice}")
+    return _whole(name, value, advice)
+
+
+def _whole(name: str, value: str, advice: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidInputError(f"{name} {value!r} contains half a character (a lone surrogate). {advice}")
     return value

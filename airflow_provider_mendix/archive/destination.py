@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_mendix.api.build import Package
+from airflow_provider_mendix.archive.manifest import PENDING_SUFFIX, SUFFIX
 from airflow_provider_mendix.archive.provenance import revision_of, version_of
 from airflow_provider_mendix.archive.stores.selection import (
     LOCAL_SCHEMES,
@@ -41,13 +42,26 @@ def folder_of(name: str, value: object, conn_id: str | None) -> ObjectStoragePat
     :raises InvalidInputError: if the argument names none.
     """
     url, conn_id = url_of(name, value, conn_id)
-    folder = str(url or "").strip()
-    if folder.lower() in ("", "none") or "{{" in folder or "{%" in folder:
+    folder = str(url or "")
+    if folder.strip().lower() in ("", "none") or "{{" in folder or "{%" in folder:
         raise InvalidInputError(
             f"{name} {url!r} names no folder. Give the URL of the archive, such as s3://releases/shop, or leave it"
             " out."
         )
+    check_spelling(name, folder)
     return ObjectStoragePath(folder, conn_id=conn_id)
+
+
+def check_spelling(name: str, url: str) -> None:
+    """Check that a URL has only characters that a path can have.
+
+    :raises InvalidInputError: if not.
+    """
+    if url != url.strip() or any(character < " " or "\ud800" <= character <= "\udfff" for character in url):
+        raise InvalidInputError(
+            f"{name} {url!r} cannot be used: it has a blank or a line break at an end, or a character that no path"
+            " can have. Leave it out."
+        )
 
 
 def check(destination: object) -> None:
@@ -74,6 +88,7 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
 
     :raises InvalidInputError: if a file system could read another path in the URL than is written there.
     """
+    check_spelling("destination", url)
     scheme, _, rest = url.rpartition("://")
     is_local = scheme in LOCAL_SCHEMES
     # The bucket; what stands before an @ is the id of a connection.
@@ -85,6 +100,11 @@ def locate(url: str, conn_id: str | None = None) -> ObjectStoragePath:
         )
     if not parts[-1]:
         raise _no_object(url)
+    if parts[-1].endswith((SUFFIX, PENDING_SUFFIX)):
+        raise InvalidInputError(
+            f"destination {url!r} has the name of a manifest, which is written beside each object. Use another"
+            " name, such as 2.5.4.mda."
+        )
     odd = [part for part in parts if part in ("", ".", "..")]
     if odd or (not is_local and (not first or any(mark in url for mark in "?#"))):
         raise InvalidInputError(

@@ -20,7 +20,12 @@ from airflow_provider_mendix.api import (
 from airflow_provider_mendix.api.call import Call, Conversation, drive
 from airflow_provider_mendix.api.revisions import BranchRevision, BranchSource
 from airflow_provider_mendix.clock import current_clock
-from airflow_provider_mendix.exceptions import MendixError, PackageNotReadyError
+from airflow_provider_mendix.exceptions import (
+    AppNotFoundError,
+    InvalidRequestError,
+    MendixError,
+    PackageNotReadyError,
+)
 from airflow_provider_mendix.hooks._backups import BackupMethods
 
 if TYPE_CHECKING:
@@ -104,11 +109,20 @@ class MendixHook(BackupMethods, BaseHook):
         """Send one call; send it again after a transient error if repeating it is harmless."""
         from airflow_provider_mendix.client.retry import send_with_retry
 
-        return send_with_retry(self.get_conn().send, call, current_clock())
+        return send_with_retry(self.send_once, call, current_clock())
 
     def send_once(self, call: Call[T]) -> T:
         """Send one call, without another attempt."""
-        return self.get_conn().send(call)
+        try:
+            return self.get_conn().send(call)
+        except (AppNotFoundError, InvalidRequestError) as error:
+            if error.code not in ("APP_NOT_FOUND", "INVALID_APPID"):
+                raise
+            try:
+                apps = self.get_conn().send(deploy.list_apps())
+            except MendixError:
+                raise error from None
+            raise error.with_hint(conversations.describe_apps(apps)) from None
 
     def run(self, conversation: Conversation[T]) -> T:
         """Return the result of a conversation, whose calls are sent with :meth:`send`."""

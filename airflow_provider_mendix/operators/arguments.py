@@ -12,9 +12,11 @@ would turn a given revision into "the newest one".
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Set
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FREE_TEXT = ("comment", "description")
 _LONGEST_DURATION = timedelta(days=3650).total_seconds()
 NO_VALUE = ("", "none", "null", "undefined", "nan")
 
@@ -165,8 +168,12 @@ class RenderedArguments:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, and remember each templated argument that has ever had a value."""
-        is_given = value is not None and not (isinstance(value, str) and value == "")
-        if is_given and name in self.template_fields:
+        is_no_text = isinstance(value, str) and value == "" and name in _FREE_TEXT
+        if value is not None and not is_no_text and name in self.template_fields:
+            if hasattr(type(value), "output") and hasattr(value, "task_id"):
+                raise InvalidArgumentError(
+                    f"{name} is the task {value.task_id} itself. Give what it returns: <task>.output."
+                )
             object.__setattr__(self, "given", self.given | {name})
         super().__setattr__(name, value)
 
@@ -175,7 +182,10 @@ class RenderedArguments:
 
         :raises InvalidInputError: if one has none. No request has been sent then.
         """
-        empty = [name for name in self.template_fields if _is_empty(name, getattr(self, name))]
+        for name in self.template_fields:
+            if name.endswith("conn_id") and not isinstance(value := getattr(self, name), str | None):
+                raise InvalidInputError(f"{name} must be the id of a connection, as text, not {value!r}.")
+        empty = [name for name in self.template_fields if _is_empty(getattr(self, name))]
         if not empty:
             return
         given = self.given | _mapped(self, context)
@@ -201,12 +211,9 @@ def _mapped(operator: Any, context: Context) -> set[str]:
     return set()
 
 
-def _is_empty(name: str, value: object) -> bool:
-    """Return whether an argument has no value. Where it matters, ``api/inputs`` refuses the text ``None`` too."""
-    if not isinstance(value, str):
-        return value is None
-    text = value.strip().lower()
-    return text in NO_VALUE if name.endswith("conn_id") else text == ""
+def _is_empty(value: object) -> bool:
+    """Return whether an argument has no value; a template that renders ``None`` gives its name as text."""
+    return value.strip().lower() in NO_VALUE if isinstance(value, str) else value is None
 
 
 def _shown(value: object) -> str:
@@ -222,14 +229,17 @@ def _stable_text(name: str, value: object) -> str:
         return str.__str__(value)
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = (f"{_stable_text(name, key)}: {_stable_text(name, item)}" for key, item in value.items())
         return f"{{{', '.join(sorted(items))}}}"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | deque):
         return f"[{', '.join(_stable_text(name, item) for item in value)}]"
-    if isinstance(value, set | frozenset):
+    if isinstance(value, Set):
         return f"{{{', '.join(sorted(_stable_text(name, item) for item in value))}}}"
     kind = type(value).__qualname__
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # a set in it has another text each time
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return f"{kind}({_stable_text(name, fields)})"
     if hasattr(type(value), "iter_references"):  # an argument that Airflow resolves when the task runs
         resolved_later: Any = value
         references = [f"{operator.task_id}.{key}" for operator, key in resolved_later.iter_references()]

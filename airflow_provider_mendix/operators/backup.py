@@ -14,6 +14,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator, MendixEnvironmentOperator
 from airflow_provider_mendix.operators.arguments import as_written, checked
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class MendixCreateBackupOperator(MendixEnvironmentOperator):
         return str(result["snapshot_id"])
 
 
-class MendixRestoreBackupOperator(MendixChangingOperator):
+class MendixRestoreBackupOperator(WithLineage, MendixChangingOperator):
     """Restore a snapshot over **all data** of an environment, and wait until that is ``completed``.
 
     The environment must be ``Stopped``, and stays so. While it is busy (another backup, maintenance), and after a
@@ -159,11 +160,11 @@ class MendixRestoreBackupOperator(MendixChangingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``restore_id``."""
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+        from airflow_provider_mendix.operators.outlets import describe
 
         facts = {"app_id": self.app_id, "environment": self.environment, "snapshot_id": self.snapshot_id}
         facts["restore_id"] = result["restore_id"]
-        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
+        describe(self, context, Lineage(target=("environments", self.app_id, self.environment), facts=facts))
         return str(result["restore_id"])
 
     def _restore(self, hook: MendixHook, snapshot_id: str) -> str:

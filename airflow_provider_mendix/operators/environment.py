@@ -24,6 +24,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators._environment import MendixChangingOperator
 from airflow_provider_mendix.operators.arguments import InvalidArgumentError, checked
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import VISIBILITY_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class MendixStopEnvironmentOperator(MendixChangingOperator):
         return found
 
 
-class MendixTransportPackageOperator(MendixChangingOperator):
+class MendixTransportPackageOperator(WithLineage, MendixChangingOperator):
     """Transport a package to an environment, and wait until Mendix shows it there; it runs from the next start on.
 
     With ``from_environment``, it is the package that is on that other environment when the task runs: promotion.
@@ -177,10 +178,15 @@ class MendixTransportPackageOperator(MendixChangingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets, package_facts
+        from airflow_provider_mendix.operators.outlets import branch_of, describe, package_facts
 
         facts = {**package_facts(result), "app_id": self.app_id, "environment": self.environment}
-        describe_in_outlets(self, context, ("environments", self.app_id, self.environment), facts)
+        lineage = Lineage(
+            source=("packages", self.app_id, branch_of(result)),
+            target=("environments", self.app_id, self.environment),
+            facts=facts,
+        )
+        describe(self, context, lineage)
         return str(result["package_id"])
 
     def _find_package_id(self, hook: MendixHook) -> str:

@@ -27,6 +27,7 @@ from airflow_provider_mendix.operators.arguments import (
     checked,
 )
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import VISIBILITY_TIMEOUT
 
 # Modules that only a running task needs are imported in functions, so that parsing a DAG file stays cheap.
@@ -49,7 +50,7 @@ PHASES_KEY = "mendix_phases"
 EXPIRY_KEY = "mendix_expiry_date"
 
 
-class MendixStartBuildOperator(MendixWaitingOperator):
+class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
     """Start a build; with ``wait_for_completion=True`` (the default) wait until its package is ``Succeeded``.
 
     The task returns the ``PackageId``, whether it waits on the worker, waits deferred, or does not wait. XCom has
@@ -276,15 +277,23 @@ class MendixStartBuildOperator(MendixWaitingOperator):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
         if result.get("expiry_date"):
             context["ti"].xcom_push(key=EXPIRY_KEY, value=result["expiry_date"])
-        self._describe(context)
+        self._describe(context, **({"version": result["version"]} if result.get("version") else {}))
         return str(result["package_id"])
 
-    def _describe(self, context: Context) -> None:
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
+    def _describe(self, context: Context, **known: Any) -> None:
+        from airflow_provider_mendix.operators.outlets import describe, is_description_wanted, own_xcom
 
-        if self.outlets:
-            facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY)}
-            describe_in_outlets(self, context, ("packages", self.app_id, facts.get("branch") or "main"), facts)
+        if not is_description_wanted(self):
+            return
+        facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY), **known}
+        branch = facts.get("branch") or "main"
+        lineage = Lineage(
+            source=("revisions", self.app_id, branch),
+            target=("packages", self.app_id, branch),
+            facts=facts,
+            project_id=own_xcom(context, PROJECT_ID_KEY),
+        )
+        describe(self, context, lineage)
 
     def _push_project_id(self, hook: MendixHook, context: Context) -> None:
         """Push the app's UUID for the link to the portal; a release must neither fail nor wait for a link."""

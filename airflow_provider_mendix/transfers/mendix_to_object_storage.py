@@ -14,6 +14,7 @@ from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsEr
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import DEFAULT_OUTAGE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ IfObjectExists = Literal["fail", "skip", "replace"]
 Verify = Literal["structure", "deep"]
 
 
-class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
+class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator):
     """Store the file of a ``Succeeded`` package in object storage, whole and checked, or not at all.
 
     The object appears under its name only when all of it has arrived and proved right; ``docs/archive.md`` says
@@ -117,11 +118,11 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         from airflow_provider_mendix.archive.manifest import TaskRun
         from airflow_provider_mendix.archive.stores.selection import select_store
         from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets
+        from airflow_provider_mendix.operators.outlets import describe
 
-        self.check_rendered(context)
         _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
         _check_choice("verify", self.verify, get_args(Verify))
+        self.check_rendered(context)
         destination, conn_id = location.url_of("destination", self.destination, self.destination_conn_id)
         location.check(destination)
         app_id, package_id = inputs.app_id(self.app_id), inputs.package_id(self.package_id)
@@ -141,7 +142,8 @@ class MendixToObjectStorageOperator(RenderedArguments, BaseOperator):
         )
         result = archive(hook, request).summary()
         facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
-        describe_in_outlets(self, context, result["url"], facts)
+        lineage = Lineage(target=result["url"], facts=facts, source=("packages", app_id, package.branch or "main"))
+        describe(self, context, lineage)
         return result
 
 

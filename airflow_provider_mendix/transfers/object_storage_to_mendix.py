@@ -15,6 +15,7 @@ from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import checked
 from airflow_provider_mendix.operators.base import MendixWaitingOperator
+from airflow_provider_mendix.operators.lineage import Lineage, WithLineage
 from airflow_provider_mendix.settings import MAX_CLOCK_SKEW, VISIBILITY_TIMEOUT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ MAX_SIZE = 2**30
 CERTAIN_SIZE = 10**9
 
 
-class ObjectStorageToMendixOperator(MendixWaitingOperator):
+class ObjectStorageToMendixOperator(WithLineage, MendixWaitingOperator):
     """Upload an archived package to Mendix: to roll back, or to bring it to another app.
 
     The object is read twice. First all of it is checked: against its manifest (size and SHA-256), and that it is a
@@ -126,18 +127,19 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
 
     def finish(self, result: dict[str, Any], context: Context) -> str:
         """Return the ``PackageId``."""
-        from airflow_provider_mendix.operators.outlets import describe_in_outlets, own_xcom
+        from airflow_provider_mendix.operators.outlets import describe, is_description_wanted, own_xcom
 
-        if self.outlets:
+        if is_description_wanted(self):
             uploaded = own_xcom(context, UPLOAD_KEY)
             facts = {name: uploaded.get(name) for name in ("version", "revision", "sha256")}
             facts |= {"app_id": self.app_id, "package_id": result["package_id"], "url": uploaded.get("source")}
-            describe_in_outlets(self, context, ("packages", self.app_id, "main"), facts)
+            source = str(uploaded.get("source"))
+            describe(self, context, Lineage(target=("packages", self.app_id, "main"), facts=facts, source=source))
         return str(result["package_id"])
 
     def _find_archived(self, app_id: str) -> ArchivedObject:
         from airflow_provider_mendix.archive.archived_object import find_archived
-        from airflow_provider_mendix.archive.destination import url_of
+        from airflow_provider_mendix.archive.destination import check_spelling, url_of
 
         source, conn_id = url_of("source", self.source, self.source_conn_id)
         if not isinstance(source, str) or not source or source.endswith("/") or "{{" in source or "{%" in source:
@@ -145,6 +147,7 @@ class ObjectStorageToMendixOperator(MendixWaitingOperator):
                 f"source {source!r} does not name an object. Use the URL of an archived package, such as"
                 " s3://releases/shop/2.5.4.mda."
             )
+        check_spelling("source", source)
         path = ObjectStoragePath(source, conn_id=conn_id)
         found = find_archived(path, require_manifest=self.require_manifest)
         if found.size > MAX_SIZE:

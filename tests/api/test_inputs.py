@@ -108,6 +108,7 @@ def test_what_was_not_rendered(check, value):
         (inputs.app_id, UUID, "is a UUID, but Mendix expects the app's subdomain"),
         (inputs.app_id, UUID.upper(), "is a UUID"),
         (inputs.app_id, "Calculation App", "not its display name"),
+        (inputs.app_id, "a" * 64, "up to 63 letters"),
         (inputs.app_id, "calc.mendixcloud.com", "is not a subdomain"),
         (inputs.app_id, "https://calc.mendixcloud.com", "is not a subdomain"),
         (inputs.app_id, "calc/../other", "is not a subdomain"),

@@ -108,7 +108,7 @@ def test_what_cannot_be_filled_in_is_refused_before_any_request(destination, pac
 def test_a_destination_that_names_no_object_is_refused_before_any_request(
     destination, package_id, local, platform, context
 ):
-    with pytest.raises(AirflowFailException, match="does not name an object"):
+    with pytest.raises(AirflowFailException, match=r"does not name an object|destination is empty"):
         transfer(package_id, local(), destination=destination).execute(context)
     assert not platform.journal
 
@@ -116,6 +116,13 @@ def test_a_destination_that_names_no_object_is_refused_before_any_request(
 @pytest.mark.parametrize(
     ("destination", "reason"),
     [
+        ("s3://releases/x.mda ", "a blank or a line break at an end"),
+        ("s3://releases/x.mda\n", "a blank or a line break at an end"),
+        (" s3://releases/x.mda", "a blank or a line break at an end"),
+        ("/releases/a\0.mda", "a character that no path can have"),
+        ("/releases/\ud800.mda", "a character that no path can have"),
+        ("/releases/x.mda.manifest.json", "has the name of a manifest"),
+        ("s3://releases/x.mda.pending.json", "has the name of a manifest"),
         ("s3://releases/x.mda?versionId=null", "ways of their own"),
         ("s3://releases/x.mda?", "ways of their own"),
         ("s3://releases/x.mda#1", "ways of their own"),

@@ -14,6 +14,7 @@ from airflow_provider_mendix.exceptions import (
     InvalidInputError,
     MalformedResponseError,
     MendixConnectionError,
+    MendixError,
     PackageNotFoundError,
     RetiredApiError,
     RevisionNotFoundError,
@@ -286,8 +287,26 @@ class TestLatestRevision:
     @pytest.mark.parametrize("refusal", ["APP_NOT_FOUND", "NO_ACCESS"])
     def test_a_git_app_takes_a_token(self, refusal, server, platform):
         platform.cloud.options = Options(team_server_refusal=refusal)
-        with pytest.raises(RetiredApiError, match=f"{refusal}.*mx:modelrepository:repo:read"):
+        with pytest.raises(RetiredApiError, match=f"mx:modelrepository:repo:read.*{refusal}"):
             MendixHook().latest_revision("shop")
+
+    def test_an_unknown_app_is_told_which_there_are(self, server, platform):
+        platform.add_app("depot")
+        for lookup in (MendixHook().list_packages, MendixHook().get_app, MendixHook().list_environments):
+            with pytest.raises(MendixError, match=r"The user has access to these apps: depot, shop\."):
+                lookup("shpo")
+
+    def test_an_unknown_app_stays_the_error_if_the_apps_cannot_be_listed(self, server, platform):
+        platform.faults.add("bad_gateway", on="list_apps")
+        with pytest.raises(MendixError, match="shpo") as failed:
+            MendixHook().get_app("shpo")
+        assert failed.value.final
+        assert "has access to these apps" not in str(failed.value)
+
+    def test_a_revision_that_is_not_there_names_the_newest(self, token, platform):
+        newest = platform.repositories.push("shop")
+        with pytest.raises(RevisionNotFoundError, match=f"The newest one is {newest}"):
+            MendixHook().find_revision("shop", "main", "0badc0de")
 
     def test_a_refused_token_is_told_as_such(self, token, platform):
         platform.permissions.revoke_personal_access_token(token)

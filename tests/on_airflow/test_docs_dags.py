@@ -41,8 +41,13 @@ def run(airflow, folder: Path, dag_id: str, code: str):
     dags.mkdir()
     (dags / f"{dag_id}.py").write_text(code)
     bundle = {"name": "docs", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(dags)}}
-    setting = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
-    return airflow.run("dags", "test", dag_id, **setting)
+    environment = {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        # What the pages take values of settings from.
+        "AIRFLOW_VAR_SHOP_API_KEY": "a key",
+        "AIRFLOW_CONN_SMTP": json.dumps({"conn_type": "smtp", "password": "a password"}),
+    }
+    return airflow.run("dags", "test", dag_id, **environment)
 
 
 @pytest.fixture
@@ -52,7 +57,9 @@ def cloud(live, airflow):
     live.add_app("depot")
     package_id = live.packages.add("shop", version="1.0.0", revision="0badc0de")
     for mode in ("Test", "Acceptance", "Production"):
-        live.environments.add("shop", mode, package_id=package_id, running=mode != "Acceptance")
+        added = live.environments.add("shop", mode, package_id=package_id, running=mode != "Acceptance")
+        added.constants.update(dict.fromkeys(("Shop.ApiUrl", "Shop.ApiKey", "Shop.MailPassword"), "old"))
+        added.scheduled_events["Shop.NightlyImport"] = "Disabled"
     return live
 
 

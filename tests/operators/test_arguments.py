@@ -182,6 +182,20 @@ class TestAtParseTime:
             mapped = partial.expand(app_id=["shop", "plan"])
         assert made.get_task("task") is mapped
 
+    @pytest.mark.parametrize("mapped", [False, True])
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(kind, name) for kind in PUBLIC for name in kind.template_fields], ids=name_of
+    )
+    def test_a_task_is_not_its_output(self, kind, name, mapped):
+        with DAG("dag"):
+            given = (
+                MendixDeletePackageOperator.partial(task_id="given", app_id="shop").expand(package_id=[PACKAGE_ID])
+                if mapped
+                else MendixLatestRevisionOperator(task_id="given", app_id="shop")
+            )
+            with pytest.raises(ValueError, match=r"is the task given itself\. Give what it returns"):
+                make(kind, **CHANGES.get((kind, name), {}), **{name: given})
+
     def test_a_subclass_is_checked_too(self):
         class Build(MendixStartBuildOperator):
             def __init__(self, *, app="shop", **kwargs):
@@ -254,7 +268,7 @@ class TestAfterRendering:
 
         operator = Mine(task_id="task", **PUBLIC[kind])
         operator.render_template_fields({**context, "value": ""})
-        assert re.match(f"{name} (is empty|.* names no folder)", str(execute(operator, context)))
+        assert re.match(f"{name} (is empty|cannot be|.* names no folder)", str(execute(operator, context)))
         assert not platform.journal
 
     @pytest.mark.parametrize(
@@ -298,11 +312,38 @@ class TestAfterRendering:
         operator.render_template_fields(context)
         assert operator.execute(context) in platform.packages
 
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(kind, name) for kind, name in [*OPTIONAL, *CHANGES] if name not in ("comment", "description")],
+        ids=name_of,
+    )
+    def test_an_empty_text_in_the_dag_is_no_value(self, kind, name, platform, context):
+        operator = make(kind, **CHANGES.get((kind, name), {}), **{name: ""})
+        assert re.match(f"{name} (is empty|cannot be|'' names no folder)", str(execute(operator, context)))
+        assert not platform.journal
+
     @pytest.mark.parametrize(("value", "sent"), [(7, "7"), (2.5, "2.5"), ("seven", "seven"), (0, "0")])
     def test_a_number_as_free_text_is_sent_as_text(self, value, sent, platform, context):
         operator = make(MendixStartBuildOperator, revision="63", wait_for_completion=False, description=value)
         operator.execute(context)
         assert platform.journal.requests("POST")[0].body["Description"].startswith(f"{sent} [airflow ")
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(MendixStartBuildOperator, "description"), (MendixCreateBackupOperator, "comment")]
+    )
+    def test_half_a_character_is_refused_before_any_request(self, kind, name, platform, context):
+        assert "half a character" in str(execute(make(kind, **{name: "a\ud800"}), context))
+        assert not platform.journal
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(kind, name) for kind in PUBLIC for name in kind.template_fields if name.endswith("conn_id")],
+        ids=name_of,
+    )
+    @pytest.mark.parametrize("value", [5, True, ["a"], {"a": 1}], ids=repr)
+    def test_the_id_of_a_connection_is_text(self, kind, name, value, platform, context):
+        assert f"{name} must be the id of a connection" in str(execute(make(kind, **{name: value}), context))
+        assert not platform.journal
 
     @pytest.mark.parametrize("value", [["a"], {"a": 1}, True, b"text", object()])
     @pytest.mark.parametrize(
@@ -318,12 +359,17 @@ class TestAfterRendering:
 
 
 DAG_FILE = """
-import datetime, functools, json, pathlib, uuid
+import collections, dataclasses, datetime, functools, json, pathlib, types, uuid
 from airflow.sdk import DAG, ObjectStoragePath, Param, dag, task, task_group
 from airflow_provider_mendix.operators.backup import MendixCreateBackupOperator
 from airflow_provider_mendix.operators.package import MendixStartBuildOperator
 
 found = {}
+
+
+@dataclasses.dataclass
+class Thing:
+    names: set[str]
 
 
 def written(name, value, **more):
@@ -373,6 +419,11 @@ with made:
     written("time", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
     written("uuid", uuid.UUID(int=7))
     written("names", {"a", "b", "c", "d", "e"})
+    written("dataclass", Thing({"a", "b", "c", "d", "e"}))
+    written("dataclass_of_another_value", Thing({"a", "b", "c", "d", "f"}))
+    written("read_only", types.MappingProxyType({"a": {"a", "b", "c", "d", "e"}}))
+    written("queue", collections.deque([{"a", "b", "c", "d", "e"}]))
+    written("keys", {"a": 1, "b": 2}.keys())
 print(json.dumps(found))
 """
 

@@ -26,9 +26,9 @@ class WaitingOperator(MendixWaitingOperator):
         self.package_id = package_id
 
     def execute(self, context):
-        return self.finish(self.wait_for(MendixHook(), PackageWait("shop", self.package_id)))
+        return self.finish(self.wait_for(MendixHook(), PackageWait("shop", self.package_id)), context)
 
-    def finish(self, result):
+    def finish(self, result, context):
         return result["status"]
 
 

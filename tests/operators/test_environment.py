@@ -394,7 +394,7 @@ class TestStart:
         put(platform)
         platform.environments.next_starts.append("MISSING_CONSTANT")
         platform.faults.add("bad_gateway", on="get_settings", times=None)
-        with pytest.raises(AirflowFailException, match="MISSING_CONSTANT.*Test of app shop is Stopped now"):
+        with pytest.raises(AirflowFailException, match="Test of app shop is Stopped now.*MISSING_CONSTANT"):
             run_task(start(), context)
 
     @pytest.mark.parametrize("mode", WAITING_MODES)

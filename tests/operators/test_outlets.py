@@ -65,7 +65,7 @@ def test_a_build(server, platform, context, deferrable):
     assert facts_of(context, "mendix://shop/packages/main") == {
         "app_id": "shop",
         "package_id": package_id,
-        "version": "2.5.4",
+        "version": "2.5.4.9f3ab2c1",
         "revision": "9f3ab2c1",
         "is_reused": False,
     }

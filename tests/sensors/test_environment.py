@@ -105,7 +105,7 @@ class TestAllModesAlike:
         ("wanted", "said"),
         [
             ({"status": "running"}, "none of Empty, Stopped, Running"),
-            ({"status": "None"}, "none of"),
+            ({"status": "None"}, "status is empty"),
             ({"package_id": ""}, "package_id is empty"),
             ({"status": "Stopped", "package_id": NOWHERE}, "one after the other"),
             ({"environment": "", "status": "Running"}, "environment is empty"),

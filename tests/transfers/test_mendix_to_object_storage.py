@@ -34,9 +34,7 @@ class TestPath:
 
     def test_another_connection_is_refused(self, package_id, s3, platform, context):
         path = ObjectStoragePath(s3().url, conn_id="s3")
-        with pytest.raises(
-            AirflowFailException, match="has the connection 's3', but destination_conn_id is 'other'"
-        ):
+        with pytest.raises(AirflowFailException, match="has the connection 's3', and 'other' is given beside it"):
             transfer(package_id, s3(), destination=path, destination_conn_id="other").execute(context)
         assert not platform.journal
 

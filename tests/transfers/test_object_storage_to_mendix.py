@@ -313,8 +313,16 @@ class TestNothingIsSent:
     @pytest.mark.parametrize("source", ["", None, "s3://releases/", "{{ url }}", 7])
     def test_a_source_that_is_none(self, source, local, server, platform, context):
         self.refused(
-            upload(local(), source=source), context, platform, InvalidInputError, "does not name an object"
+            upload(local(), source=source),
+            context,
+            platform,
+            InvalidInputError,
+            "does not name an object|source is empty",
         )
+
+    @pytest.mark.parametrize("source", ["file:///tmp/x.mda\n", " file:///tmp/x.mda", "file:///tmp/\0.mda"])
+    def test_a_source_that_no_path_can_have(self, source, local, server, platform, context):
+        self.refused(upload(local(), source=source), context, platform, InvalidInputError, "cannot be used")
 
     @pytest.mark.parametrize("name", ["", "a/b.mda", "{{ name }}"])
     def test_a_name_that_is_none(self, name, local_lost, platform, context):
