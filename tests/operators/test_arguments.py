@@ -34,6 +34,7 @@ from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOpera
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.transfers.mendix_backup_to_object_storage import MendixBackupToObjectStorageOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
@@ -54,6 +55,11 @@ PUBLIC = {
         "app_id": "shop",
         "package_id": PACKAGE_ID,
         "destination": "file:///tmp/x.mda",
+    },
+    MendixBackupToObjectStorageOperator: {
+        **ENVIRONMENT,
+        "snapshot_id": PACKAGE_ID,
+        "destination": "file:///tmp/x.tar.gz",
     },
     ObjectStorageToMendixOperator: {"app_id": "shop", "source": "file:///tmp/x.mda"},
     MendixPackageSensor: {"app_id": "shop", "package_id": PACKAGE_ID},
@@ -79,6 +85,7 @@ SWITCHES = [
     (MendixRestoreBackupOperator, "allow_production"),
     (MendixRestoreBackupOperator, "db_only"),
     (MendixToObjectStorageOperator, "fast_path"),
+    (MendixBackupToObjectStorageOperator, "fast_path"),
     (ObjectStorageToMendixOperator, "require_manifest"),
     *((kind, "wait_for_completion") for kind in WAITING),
     *((kind, "deferrable") for kind in [*WAITING, *SENSORS]),
