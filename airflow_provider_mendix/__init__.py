@@ -66,6 +66,11 @@ def get_provider_info() -> dict[str, object]:
                 "python-module": f"{_PACKAGE}.transfers.mendix_to_object_storage",
             },
             {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Common IO",
+                "python-module": f"{_PACKAGE}.transfers.mendix_backup_to_object_storage",
+            },
+            {
                 "source-integration-name": "Common IO",
                 "target-integration-name": _INTEGRATION,
                 "python-module": f"{_PACKAGE}.transfers.object_storage_to_mendix",

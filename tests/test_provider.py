@@ -105,6 +105,7 @@ import airflow_provider_mendix.operators.settings
 import airflow_provider_mendix.sensors.environment
 import airflow_provider_mendix.sensors.package
 import airflow_provider_mendix.sensors.revision
+import airflow_provider_mendix.transfers.mendix_backup_to_object_storage
 import airflow_provider_mendix.transfers.mendix_to_object_storage
 import airflow_provider_mendix.transfers.object_storage_to_mendix
 print(json.dumps(sorted(set(sys.modules) - before)))
@@ -114,5 +115,5 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 def test_parsing_a_dag_loads_few_modules_and_no_http_library():
     counted = subprocess.run([sys.executable, "-c", COUNT], check=True, capture_output=True, text=True)
     added = json.loads(counted.stdout.splitlines()[-1])
-    assert len(added) <= 42, added  # a module of a new public operator may raise this by one
+    assert len(added) <= 43, added  # a module of a new public operator may raise this by one
     assert not {"requests", "aiohttp"} & set(added)

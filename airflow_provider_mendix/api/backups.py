@@ -17,7 +17,6 @@ import pendulum
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import DownloadUrl
 from airflow_provider_mendix.api.call import Api, Call, Endpoint, Host
-from airflow_provider_mendix.exceptions import InvalidInputError
 
 _ACCESS = "The user needs 'API Rights' and 'Access to Backups' on the environment."
 
@@ -225,11 +224,8 @@ def create_archive(
 
     :raises InvalidInputError: if the data type is not one of :class:`DataType`.
     """
-    if data_type not in list(DataType):
-        raise InvalidInputError(f"data_type cannot be {data_type!r}. It must be one of: {', '.join(DataType)}.")
-    return CREATE_ARCHIVE.call(
-        _snapshot(project_id, environment_id, snapshot_id), query={"data_type": str(data_type)}
-    )
+    query = {"data_type": str(inputs.one_of("data_type", data_type, list(DataType)))}
+    return CREATE_ARCHIVE.call(_snapshot(project_id, environment_id, snapshot_id), query=query)
 
 
 def get_archive(project_id: str, environment_id: str, snapshot_id: str, archive_id: str) -> Call[Archive]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from airflow_provider_mendix.exceptions import InvalidInputError
 
@@ -131,6 +132,13 @@ def _cannot_be_branch(name: str) -> bool:
         or any(part in ("", ".", "..") for part in name.split("/"))
         or name != name.strip()
     )
+
+
+def one_of(name: str, value: object, choices: Collection[str]) -> str:
+    """Return one of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(f"{name} cannot be {value!r}. It must be one of: {', '.join(choices)}.")
+    return value
 
 
 def free_text(name: str, value: object) -> str:

@@ -1,9 +1,10 @@
-"""Where a package goes: a URL with fields that are filled in from the package."""
+"""Where a package or a backup goes: a URL with fields that are filled in from it."""
 
 from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -19,6 +20,7 @@ from airflow_provider_mendix.archive.stores.selection import (
 from airflow_provider_mendix.exceptions import InvalidInputError
 
 FIELDS = ("app_id", "package_id", "version", "revision", "branch", "name")
+"""The fields of packages."""
 
 
 def url_of(name: str, value: object, conn_id: str | None) -> tuple[Any, str | None]:
@@ -64,8 +66,10 @@ def check_spelling(name: str, url: str) -> None:
         )
 
 
-def check(destination: object) -> None:
-    """Check a destination before anything is known of the package.
+def check(destination: object, known: Sequence[str] = FIELDS) -> None:
+    """Check a destination before anything is known of what goes there.
+
+    :param known: the fields that can be filled in.
 
     :raises InvalidInputError: if it names no object, or asks for something that cannot be filled in.
     """
@@ -75,11 +79,13 @@ def check(destination: object) -> None:
     try:
         fields = [(field, form, how) for _, field, form, how in string.Formatter().parse(destination)]
     except ValueError:
-        raise _unknown(destination, "a brace without its other half") from None
+        raise _unknown(destination, "a brace without its other half", known) from None
     for field, form, conversion in fields:
-        if field is not None and (field not in FIELDS or form or conversion):
+        if field is not None and (field not in known or form or conversion):
             raise _unknown(
-                destination, f"{{{field}{'!' + conversion if conversion else ''}{':' + form if form else ''}}}"
+                destination,
+                f"{{{field}{'!' + conversion if conversion else ''}{':' + form if form else ''}}}",
+                known,
             )
 
 
@@ -138,6 +144,15 @@ def fill(destination: str, app_id: str, package: Package) -> str:
         "branch": package.branch,
         "name": package.name,
     }
+    return fill_in(destination, values, f"package {package.package_id}")
+
+
+def fill_in(destination: str, values: Mapping[str, str | None], subject: str) -> str:
+    """Return the destination with its fields filled in, made safe for a path.
+
+    :param subject: what the values are of, for messages.
+    :raises InvalidInputError: if a field has no value.
+    """
     filled = ""
     for literal, field, _, _ in string.Formatter().parse(destination):
         filled += literal
@@ -145,8 +160,7 @@ def fill(destination: str, app_id: str, package: Package) -> str:
             value = safe(values[field] or "")
             if not value:
                 raise InvalidInputError(
-                    f"destination {destination!r} cannot be filled in: Mendix gives no {field} for package"
-                    f" {package.package_id}."
+                    f"destination {destination!r} cannot be filled in: Mendix gives no {field} for {subject}."
                 )
             filled += value
     return filled
@@ -168,8 +182,8 @@ def _no_object(destination: object) -> InvalidInputError:
     )
 
 
-def _unknown(destination: str, what: str) -> InvalidInputError:
-    known = ", ".join(f"{{{field}}}" for field in FIELDS)
+def _unknown(destination: str, what: str, known: Sequence[str]) -> InvalidInputError:
+    fields = ", ".join(f"{{{field}}}" for field in known)
     return InvalidInputError(
-        f"destination {destination!r} holds {what}, which cannot be filled in. These can, just so: {known}."
+        f"destination {destination!r} holds {what}, which cannot be filled in. These can, just so: {fields}."
     )

@@ -1,4 +1,4 @@
-"""The file of a package, read over as many connections and links as it takes."""
+"""A file on the file host, read over as many connections and links as it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import msgspec
 
 from airflow_provider_mendix.archive.stall_timeout import StallTimeout
 from airflow_provider_mendix.archive.stream_digest import StreamDigest
+from airflow_provider_mendix.archive.verification import damaged
 from airflow_provider_mendix.client.ranges import FileHead, Part, is_refusal
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import DownloadError, FileChangedError, MendixError
@@ -33,12 +34,14 @@ class _Link(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class PackageFile:
-    """One reading of the file of a package, from its first byte to its last.
+class RemoteFile:
+    """One reading of a file, from its first byte to its last.
 
+    :param new_link: asks Mendix for a new signed link.
     :param expected_size: bytes according to Mendix; without a usable number, the end of a connection is the end.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds.
     :ivar size: bytes that the host announced, if it did.
+    :ivar size_of_mendix: bytes according to Mendix, if that is usable.
     :ivar sha256_of_host: the SHA-256 of the whole file in hexadecimal, if the host sent one.
     :ivar digest: what has been read.
     """
@@ -46,8 +49,7 @@ class PackageFile:
     def __init__(
         self,
         hook: MendixHook,
-        app_id: str,
-        package_id: str,
+        new_link: Callable[[], DownloadUrl],
         *,
         expected_size: float | None,
         outage_tolerance: float,
@@ -56,17 +58,29 @@ class PackageFile:
         self.sha256_of_host: str | None = None
         self.digest = StreamDigest()
         self._hook = hook
-        self._app_id = app_id
-        self._package_id = package_id
+        self._new_link = new_link
         self._stall_timeout = StallTimeout(current_clock(), outage_tolerance)
         self._link: _Link | None = None
         self._etag: str | None = None
-        self._expected_size = expected_size if isinstance(expected_size, int) else 0
+        self.size_of_mendix = expected_size if isinstance(expected_size, int) else None
         self._kind = ""
 
     def describe(self) -> str:
-        """Return what the host sent, for a message: it may be a login page instead of a package."""
+        """Return what the host sent, for a message: it may be a login page instead."""
         return f"The file host sent {self.digest.size} bytes ({self._kind or 'no Content-Type'})."
+
+    def check_sums(self) -> None:
+        """Check the size and the SHA-256 of a file that was read, as far as they are known.
+
+        :raises DamagedFileError: if one is not right.
+        """
+        size = self.digest.size
+        if self.size is not None and size != self.size:
+            raise damaged(f"the file host announced {self.size} bytes, but {size} arrived")
+        if self.size_of_mendix is not None and size != self.size_of_mendix:
+            raise damaged(f"Mendix says that it has {self.size_of_mendix} bytes, but {size} arrived")
+        if self.sha256_of_host is not None and self.digest.sha256 != self.sha256_of_host:
+            raise damaged("its SHA-256 is not the one that the file host sent (x-amz-checksum-sha256)")
 
     def read(self) -> Generator[bytes]:
         """Yield all bytes, once.
@@ -105,7 +119,7 @@ class PackageFile:
         clock = current_clock()
         if self._link is None or clock.now() >= self._link.expires_at:
             asked_at = clock.now()
-            _, url = self._hook.get_link(self._app_id, self._package_id)
+            url = self._new_link()
             self._link = _Link(url, float("inf") if url.ttl is None else asked_at + url.ttl)
         with self._hook.open_link(self._link.url, part) as download:
             yield download
@@ -123,9 +137,9 @@ class PackageFile:
 
     def _check_end(self) -> None:
         """Without an announced length, a connection that breaks looks like one that ends."""
-        if self.size is None and self.digest.size < self._expected_size:
+        if self.size is None and self.digest.size < (self.size_of_mendix or 0):
             raise DownloadError(
-                f"The connection ended after {self.digest.size} of {self._expected_size} bytes without saying that"
+                f"The connection ended after {self.digest.size} of {self.size_of_mendix} bytes without saying that"
                 " this was all."
             )
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_mendix.archive.stream_digest import StreamDigest
-from airflow_provider_mendix.archive.zip_structure import NoZipError, read_directory
 from airflow_provider_mendix.exceptions import DamagedFileError
-
-if TYPE_CHECKING:
-    from airflow_provider_mendix.archive.zip_walk import ZipWalk
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +30,18 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     zip_contents: bool
 
 
+class BackupVerification(msgspec.Struct, frozen=True, kw_only=True):
+    """How the archive of a snapshot was checked.
+
+    :param gzip_contents: it is a whole gzip file, and what is in it has its CRC-32. ``False`` for a dump of the
+        database, in which nothing can be checked.
+    """
+
+    size_of_host: bool
+    sha256_of_host: bool
+    gzip_contents: bool
+
+
 def withhold_last_chunk(chunks: Generator[bytes], check: Callable[[], None]) -> Generator[bytes]:
     """Yield all chunks, the last one only after a check.
 
@@ -54,42 +60,6 @@ def withhold_last_chunk(chunks: Generator[bytes], check: Callable[[], None]) -> 
         yield withheld
 
 
-def verify(
-    digest: StreamDigest,
-    *,
-    size_of_host: int | None,
-    size_of_mendix: float | None,
-    sha256_of_host: str | None,
-    walk: ZipWalk,
-    description: str,
-) -> Verification:
-    """Check all of a file.
-
-    :param size_of_mendix: usable only if it is an ``int``.
-    :param description: what the file host sent, for the message if that is no zip.
-    :raises DamagedFileError: if it is not right.
-    """
-    if size_of_host is not None and digest.size != size_of_host:
-        raise _damaged(f"the file host announced {size_of_host} bytes, but {digest.size} arrived")
-    if isinstance(size_of_mendix, int) and digest.size != size_of_mendix:
-        raise _damaged(f"Mendix says that it has {size_of_mendix} bytes, but {digest.size} arrived")
-    if sha256_of_host is not None and digest.sha256 != sha256_of_host:
-        raise _damaged("its SHA-256 is not the one that the file host sent (x-amz-checksum-sha256)")
-    try:
-        directory = read_directory(digest.head, walk.end if walk.deep else digest.tail, digest.size)
-    except NoZipError as reason:
-        raise _damaged(f"it is no whole zip: {reason}", description) from None
-    if walk.deep:
-        walk.found.compare(directory)
-    return Verification(
-        size_of_host=size_of_host is not None,
-        size_of_mendix=isinstance(size_of_mendix, int),
-        sha256_of_host=sha256_of_host is not None,
-        zip_entries=directory.count,
-        zip_directory=directory.content is not None,
-        zip_contents=walk.deep,
-    )
-
-
-def _damaged(reason: str, *more: str) -> DamagedFileError:
+def damaged(reason: str, *more: str) -> DamagedFileError:
+    """Return the error for a file that is not right."""
     return DamagedFileError(" ".join([f"The file is not right: {reason}. Nothing was stored.", *more]))

@@ -1,4 +1,4 @@
-"""Store the file of a package, once, whatever is there already and whatever dies on the way.
+"""Store the file of a source, once, whatever is there already and whatever dies on the way.
 
 The order of steps: a pending manifest, the object, the manifest; then the pending one is removed. So an object
 with neither is never ours, and one with a pending manifest can be compared with that. No file is written twice:
@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pendulum
 
-from airflow_provider_mendix.archive.download import PackageFile
+from airflow_provider_mendix.archive.download import RemoteFile
 from airflow_provider_mendix.archive.manifest import (
     MAX_SIZE,
     PENDING_SUFFIX,
     SUFFIX,
-    Commit,
-    Manifest,
+    ObjectManifest,
     TaskRun,
     read_manifest,
 )
-from airflow_provider_mendix.archive.package_metadata import PackageMetadata, read_metadata
-from airflow_provider_mendix.archive.provenance import find_commit, revision_of
+from airflow_provider_mendix.archive.source import Source
 from airflow_provider_mendix.archive.stores.base import Store, Stored
-from airflow_provider_mendix.archive.verification import Verification, verify, withhold_last_chunk
-from airflow_provider_mendix.archive.zip_walk import ZipWalk
+from airflow_provider_mendix.archive.verification import withhold_last_chunk
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import (
     DamagedArchiveError,
@@ -42,7 +39,6 @@ from airflow_provider_mendix.exceptions import (
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_mendix.api.build import Package
     from airflow_provider_mendix.hooks.mendix import MendixHook
 
 _MAX_STARTS = 3
@@ -55,20 +51,17 @@ log = logging.getLogger(__name__)
 
 
 class ArchiveRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which package to store where.
+    """What to store where.
 
     :param store: the one that the destination is in.
-    :param replace: replace an object that is not known to be this package.
-    :param deep: check every file in the zip too.
+    :param replace: replace an object that is not known to be the source.
     :param outage_tolerance: how long the download may make no progress before it gives up, in seconds.
     """
 
-    app_id: str
-    package: Package
+    source: Source
     destination: ObjectStoragePath
     store: Store
     replace: bool
-    deep: bool
     outage_tolerance: float
     task: TaskRun
 
@@ -79,17 +72,14 @@ class ArchiveResult(msgspec.Struct, frozen=True):
     :param stored: whether this run stored it.
     """
 
-    manifest: Manifest
+    manifest: ObjectManifest
     url: str
     stored: bool
 
     def summary(self) -> dict[str, Any]:
         """Return the result of the task."""
         return {
-            "package_id": self.manifest.package_id,
-            "app_id": self.manifest.app_id,
-            "version": self.manifest.version,
-            "revision": self.manifest.revision,
+            **self.manifest.identity(),
             "url": self.url,
             "manifest": self.url + SUFFIX,
             "size": self.manifest.size,
@@ -98,41 +88,48 @@ class ArchiveResult(msgspec.Struct, frozen=True):
         }
 
 
-def archive(hook: MendixHook, request: ArchiveRequest) -> ArchiveResult:
-    """Store the file of a package, unless it is there.
+class ArchiveWriter:
+    """Stores the file of a source, unless it is there."""
 
-    :raises ObjectExistsError: if another object is there and must not be replaced.
-    :raises DownloadError: if the file does not arrive whole and right.
-    :raises UnverifiableFileError: if it cannot be checked as requested.
-    :raises OSError: if the store fails; or another error of its library.
-    """
-    return _Writer(hook, request).run()
-
-
-class _Writer:
     def __init__(self, hook: MendixHook, request: ArchiveRequest) -> None:
         self._hook = hook
         self._request = request
-        self._package = request.package
+        self._source = request.source
         self._store = request.store
         self._url = str(request.destination)
         self._path = request.destination.path
         self._manifest_path = request.destination.path + SUFFIX
         self._pending_path = request.destination.path + PENDING_SUFFIX
 
-    def run(self) -> ArchiveResult:
+    def find(self) -> ArchiveResult | None:
+        """Return the object if it is there.
+
+        :raises ObjectExistsError: if another object is there and must not be replaced.
+        """
         self._store.check(self._path)
         found, difference = self._find()
         if found:
-            log.info("%s is already package %s; nothing to do.", self._url, found.package_id)
+            log.info("%s is already %s; nothing to do.", self._url, found.description)
             return ArchiveResult(found, self._url, stored=False)
         if difference and not self._request.replace:
             raise ObjectExistsError(
-                f"{self._url} exists, and is not known to be package {self._package.package_id}: {difference}."
+                f"{self._url} exists, and is not known to be {self._source.description}: {difference}."
                 " Use another destination, or set if_object_exists to 'replace' or 'skip'."
             )
         if difference:
             log.info("Replacing %s: %s.", self._url, difference)
+        return None
+
+    def run(self) -> ArchiveResult:
+        """Store the file, unless it is there.
+
+        :raises ObjectExistsError: if another object is there and must not be replaced.
+        :raises DownloadError: if the file does not arrive whole and right.
+        :raises UnverifiableFileError: if it cannot be checked as requested.
+        :raises OSError: if the store fails; or another error of its library.
+        """
+        if existing := self.find():
+            return existing
         try:
             return ArchiveResult(self._store_file(), self._url, stored=True)
         except MendixError:
@@ -146,8 +143,8 @@ class _Writer:
             log.warning("The store reported a failure (%s), but %s is there and right.", error, self._url)
             return ArchiveResult(found, self._url, stored=found.task == self._request.task)
 
-    def _find(self) -> tuple[Manifest | None, str]:
-        """Return the manifest of the object if that is known to be this package, else why it is not."""
+    def _find(self) -> tuple[ObjectManifest | None, str]:
+        """Return the manifest of the object if that is known to be the source, else why it is not."""
         stored = self._store.find(self._path)
         if stored is None:
             return None, ""
@@ -166,58 +163,56 @@ class _Writer:
             return None, f"{difference}, and its content is not what its pending manifest says"
         return self._complete(pending), ""
 
-    def _read_manifest(self, path: str, stored: Stored) -> tuple[Manifest | None, str]:
-        """Return a manifest if it describes this package and an object of that size, else why it does not."""
+    def _read_manifest(self, path: str, stored: Stored) -> tuple[ObjectManifest | None, str]:
+        """Return a manifest if it describes the source and an object of that size, else why it does not."""
         found = self._store.find(path)
         if found is None:
             return None, "there is no manifest beside it"
         content = b"".join(self._store.read(path)) if found.size <= MAX_SIZE else b""
-        manifest = read_manifest(content)
+        manifest = read_manifest(content, self._source.manifest_type)
         if manifest is None:
             return None, "its manifest cannot be read"
-        if (manifest.app_id, manifest.package_id) != (self._request.app_id, self._package.package_id):
-            return None, f"its manifest says that it is package {manifest.package_id} of app {manifest.app_id}"
+        if not self._source.is_described_by(manifest):
+            return None, f"its manifest says that it is {manifest.description}"
         if manifest.size != stored.size:
             return None, f"it has {stored.size} bytes, but its manifest says {manifest.size}"
         return manifest, ""
 
-    def _store_file(self) -> Manifest:
-        commit, mendix_version = find_commit(self._hook, self._request.app_id, self._package)
+    def _store_file(self) -> ObjectManifest:
         for _ in range(_MAX_STARTS - 1):
             try:
-                return self._stream(commit, mendix_version)
+                return self._stream()
             except FileChangedError as error:
                 log.warning("%s Starting again.", error)
-        return self._stream(commit, mendix_version)
+        return self._stream()
 
-    def _stream(self, commit: Commit | None, mendix_version: str | None) -> Manifest:
-        request = self._request
-        file = PackageFile(
+    def _stream(self) -> ObjectManifest:
+        source = self._source
+        file = RemoteFile(
             self._hook,
-            request.app_id,
-            self._package.package_id,
-            expected_size=self._package.size,
-            outage_tolerance=request.outage_tolerance,
+            source.new_link,
+            expected_size=source.expected_size,
+            outage_tolerance=self._request.outage_tolerance,
         )
-        walk = ZipWalk(deep=request.deep)
+        check = source.check()
         before = self._store.find(self._path)
-        written: list[Manifest] = []
+        written: list[ObjectManifest] = []
 
         def check_and_describe() -> None:
-            verification = verify(
-                file.digest,
-                size_of_host=file.size,
-                size_of_mendix=self._package.size,
-                sha256_of_host=file.sha256_of_host,
-                walk=walk,
-                description=file.describe(),
-            )
-            written.append(self._describe(file, walk, verification, commit, mendix_version))
+            described = {
+                "complete": False,
+                "object": self._path.rpartition("/")[2],
+                "size": file.digest.size,
+                "sha256": file.digest.sha256,
+                "stored_at": pendulum.from_timestamp(current_clock().now()).isoformat(),
+                "task": self._request.task,
+            }
+            written.append(check.finish(file, described))
             self._put_pending(written[0])
 
-        log.info("Streaming package %s of app %s to %s.", self._package.package_id, request.app_id, self._url)
+        log.info("Streaming %s to %s.", source.description, self._url)
         try:
-            with closing(withhold_last_chunk(walk.passing(file.read()), check_and_describe)) as stream:
+            with closing(withhold_last_chunk(check.passing(file.read()), check_and_describe)) as stream:
                 self._store.commit(self._path, stream)
         except BaseException:
             # What was committed without an answer can still be completed by the pending manifest.
@@ -229,50 +224,7 @@ class _Writer:
         log.info("Stored %s bytes, SHA-256 %s, as %s.", stored.size, stored.sha256, self._url)
         return stored
 
-    def _describe(
-        self,
-        file: PackageFile,
-        walk: ZipWalk,
-        verification: Verification,
-        commit: Commit | None,
-        mendix_version: str | None,
-    ) -> Manifest:
-        package = self._package
-        found = read_metadata(walk.metadata)
-        contradicts = found is not None and found.contradicts(package.version)
-        if found is None:
-            log.warning("The package has no model/metadata.json that can be read; the manifest says so.")
-        elif contradicts:
-            log.warning(
-                "The package says that it is version %s, and Mendix that it is %s; the manifest says so.",
-                found.model_version,
-                package.version,
-            )
-        metadata = found or PackageMetadata()
-        return Manifest(
-            complete=False,
-            object=self._path.rpartition("/")[2],
-            package_id=package.package_id,
-            app_id=self._request.app_id,
-            name=package.name,
-            version=package.version,
-            revision=revision_of(package),
-            branch=package.branch,
-            mendix_version=mendix_version or metadata.runtime_version,
-            runtime_version=metadata.runtime_version,
-            model_version=metadata.model_version,
-            java_version=metadata.java_version,
-            project=metadata.project,
-            metadata="missing" if found is None else "contradicts" if contradicts else "read",
-            commit=commit,
-            size=file.digest.size,
-            sha256=file.digest.sha256,
-            verification=verification,
-            stored_at=pendulum.from_timestamp(current_clock().now()).isoformat(),
-            task=self._request.task,
-        )
-
-    def _complete(self, manifest: Manifest) -> Manifest:
+    def _complete(self, manifest: ObjectManifest) -> ObjectManifest:
         stored = self._store.find(self._path)
         if stored is None or stored.size != manifest.size:
             raise DamagedFileError(
@@ -289,7 +241,7 @@ class _Writer:
         self._remove_pending()
         return completed
 
-    def _put(self, path: str, manifest: Manifest) -> None:
+    def _put(self, path: str, manifest: ObjectManifest) -> None:
         """Write a manifest, and read it back: there are servers that store what carries the bytes too."""
         content = manifest.to_json()
         self._store.put(path, content)
@@ -303,7 +255,7 @@ class _Writer:
                 f" {_FRAMING}"
             )
 
-    def _put_pending(self, manifest: Manifest) -> None:
+    def _put_pending(self, manifest: ObjectManifest) -> None:
         try:
             self._put(self._pending_path, manifest)
         except MendixError:

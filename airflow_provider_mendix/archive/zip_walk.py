@@ -7,13 +7,12 @@ are the local headers and the data. The two must agree in name, method, CRC, siz
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from concurrent.futures import Future
-from contextlib import closing, suppress
-from queue import Queue
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from struct import Struct
-from threading import Thread
 
+from airflow_provider_mendix.archive.beside import read_beside
+from airflow_provider_mendix.archive.inflate import zlib
 from airflow_provider_mendix.archive.zip_index import ZipIndex
 from airflow_provider_mendix.archive.zip_structure import (
     CHANGES_CONTENT,
@@ -29,11 +28,6 @@ from airflow_provider_mendix.archive.zip_structure import (
 )
 from airflow_provider_mendix.exceptions import DamagedFileError, UnverifiableFileError
 
-try:  # the same functions with the same results, at less than half the price
-    from isal import isal_zlib as zlib
-except ImportError:
-    import zlib  # type: ignore[no-redef]
-
 _HEADER = Struct("<5H3I2H")  # without the signature
 _SIZES = Struct("<3I")
 _SIZES64 = Struct("<I2Q")
@@ -41,9 +35,6 @@ _DESCRIPTOR = b"PK\x07\x08"
 _STORED, _DEFLATED = 0, 8
 _SIZES_FOLLOW = 1 << 3
 _SHORTEST_ENTRY = 46
-
-_MAX_QUEUED = 4
-"""Chunks that may wait for their check."""
 
 _SLICE = 64 * 1024
 _MAX_UNPACKED = 256 * 1024
@@ -75,9 +66,7 @@ class ZipWalk:
         self.metadata: bytes | None = None
         self.found = ZipIndex()
         self.end = bytearray()
-        self._queue: Queue[bytes | None] = Queue(_MAX_QUEUED)
-        self._chunks = iter(self._queue.get, None)
-        self._walked: Future[None] = Future()
+        self._chunks: Iterator[bytes] = iter(())
         self._left = memoryview(b"")
         self._offset = 0
         self._directory_size = 0
@@ -89,31 +78,15 @@ class ZipWalk:
         :raises DamagedFileError: if a file in the zip is not what its header says (deep walks only).
         :raises UnverifiableFileError: if the zip cannot be read from its beginning on (deep walks only).
         """
-        Thread(target=self._run, name="zip walk", daemon=True).start()
-        with closing(chunks):
-            try:
-                for chunk in chunks:
-                    if self._walked.done():
-                        self._walked.result()
-                    else:
-                        self._queue.put(chunk)
-                    yield chunk
-            finally:
-                self._queue.put(None)
-        self._walked.result()
+        return read_beside(chunks, self._run)
 
-    def _run(self) -> None:
-        try:
-            with suppress(_EndError):
-                if self.deep:
-                    self._read()
-                else:
-                    self._read_metadata()
-            self._walked.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the other thread
-            self._walked.set_exception(error)
-        for _ in self._chunks:
-            pass  # otherwise the queue could stay full, and the other thread would wait for ever
+    def _run(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        with suppress(_EndError):
+            if self.deep:
+                self._read()
+            else:
+                self._read_metadata()
 
     def _read_metadata(self) -> None:
         with suppress(DamagedFileError, UnverifiableFileError):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FREE_TEXT = ("comment", "description")
 _LONGEST_DURATION = timedelta(days=3650).total_seconds()
 NO_VALUE = ("", "none", "null", "undefined", "nan")
 
@@ -167,7 +168,8 @@ class RenderedArguments:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, and remember each templated argument that has ever had a value."""
-        if value is not None and name in self.template_fields:
+        is_no_text = isinstance(value, str) and value == "" and name in _FREE_TEXT
+        if value is not None and not is_no_text and name in self.template_fields:
             if hasattr(type(value), "output") and hasattr(value, "task_id"):
                 raise InvalidArgumentError(
                     f"{name} is the task {value.task_id} itself. Give what it returns: <task>.output."

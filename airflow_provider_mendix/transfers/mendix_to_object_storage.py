@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.api.build import require_succeeded
-from airflow_provider_mendix.exceptions import InvalidInputError, ObjectExistsError
+from airflow_provider_mendix.exceptions import ObjectExistsError
 from airflow_provider_mendix.failures import fail_without_retry
 from airflow_provider_mendix.hooks.mendix import MendixHook
 from airflow_provider_mendix.operators.arguments import RenderedArguments, checked
@@ -28,6 +29,17 @@ __all__ = ["MendixToObjectStorageOperator"]
 
 IfObjectExists = Literal["fail", "skip", "replace"]
 Verify = Literal["structure", "deep"]
+
+
+@contextmanager
+def skip_existing(if_object_exists: object) -> Iterator[None]:
+    """Skip the task for an object that must not be replaced, if the author wants that."""
+    try:
+        yield
+    except ObjectExistsError as error:
+        if if_object_exists != "skip":
+            raise
+        raise AirflowSkipException(str(error)) from error
 
 
 class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator):
@@ -104,24 +116,20 @@ class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the file, unless it is there."""
-        with fail_without_retry(self):
-            try:
-                return self._archive(context)
-            except ObjectExistsError as error:
-                if self.if_object_exists != "skip":
-                    raise
-                raise AirflowSkipException(str(error)) from error
+        with fail_without_retry(self), skip_existing(self.if_object_exists):
+            return self._archive(context)
 
     def _archive(self, context: Context) -> dict[str, Any]:
         # Only a running task needs these modules; parsing a DAG file does not.
         from airflow_provider_mendix.archive import destination as location
         from airflow_provider_mendix.archive.manifest import TaskRun
+        from airflow_provider_mendix.archive.package_source import PackageSource
         from airflow_provider_mendix.archive.stores.selection import select_store
-        from airflow_provider_mendix.archive.writer import ArchiveRequest, archive
+        from airflow_provider_mendix.archive.writer import ArchiveRequest, ArchiveWriter
         from airflow_provider_mendix.operators.outlets import describe
 
-        _check_choice("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
-        _check_choice("verify", self.verify, get_args(Verify))
+        inputs.one_of("if_object_exists", self.if_object_exists, get_args(IfObjectExists))
+        inputs.one_of("verify", self.verify, get_args(Verify))
         self.check_rendered(context)
         destination, conn_id = location.url_of("destination", self.destination, self.destination_conn_id)
         location.check(destination)
@@ -131,22 +139,15 @@ class MendixToObjectStorageOperator(WithLineage, RenderedArguments, BaseOperator
         package = hook.get_package(app_id, package_id)
         require_succeeded(app_id, package)
         request = ArchiveRequest(
-            app_id=app_id,
-            package=package,
+            source=PackageSource(hook, app_id, package, deep=self.verify == "deep"),
             destination=location.locate(location.fill(destination, app_id, package), conn_id),
             store=store,
             replace=self.if_object_exists == "replace",
-            deep=self.verify == "deep",
             outage_tolerance=self.outage_tolerance,
             task=TaskRun.of(context["ti"]),
         )
-        result = archive(hook, request).summary()
+        result = ArchiveWriter(hook, request).run().summary()
         facts = {name: result[name] for name in ("app_id", "package_id", "version", "revision", "sha256", "url")}
         lineage = Lineage(target=result["url"], facts=facts, source=("packages", app_id, package.branch or "main"))
         describe(self, context, lineage)
         return result
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise InvalidInputError(f"{name} cannot be {value!r}. It must be one of: {', '.join(choices)}.")

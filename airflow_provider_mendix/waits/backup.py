@@ -1,10 +1,18 @@
-"""Waits for backups: for a snapshot, and for a restore."""
+"""Waits for backups: for a snapshot, for an archive of one, and for a restore."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_mendix.api.backups import BackupState, Restore, Snapshot, get_restore, get_snapshot
+from airflow_provider_mendix.api.backups import (
+    Archive,
+    BackupState,
+    Restore,
+    Snapshot,
+    get_archive,
+    get_restore,
+    get_snapshot,
+)
 from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import BackupFailedError, RestoreFailedError
 from airflow_provider_mendix.waits.base import Outcome, Wait
@@ -40,6 +48,36 @@ class SnapshotWait(Wait, frozen=True, tag=True):
             )
         done = response.state == BackupState.COMPLETED
         return Outcome(response.state, done=done, result=details(response) if done else {})
+
+
+class ArchiveWait(Wait, frozen=True, tag=True):
+    """Wait until an archive is ``completed``; its link is no part of the result.
+
+    The parameters are those of :class:`SnapshotWait`.
+    """
+
+    app_id: str
+    environment: str
+    project_id: str
+    environment_id: str
+    snapshot_id: str
+    archive_id: str
+
+    @property
+    def description(self) -> str:
+        return f"Archive {self.archive_id} of snapshot {self.snapshot_id} of app {self.app_id}"
+
+    def call(self) -> Call[Archive]:
+        return get_archive(self.project_id, self.environment_id, self.snapshot_id, self.archive_id)
+
+    def judge(self, response: Archive) -> Outcome:
+        if response.state == BackupState.FAILED:
+            raise BackupFailedError(
+                f"{self.description} ended as failed{_reason(response.status_message)}. Nothing was stored."
+                f" {_PORTAL} Another try of the task asks for a new one."
+            )
+        done = response.state == BackupState.COMPLETED
+        return Outcome(response.state, done=done, result={"archive_id": response.archive_id} if done else {})
 
 
 class RestoreWait(Wait, frozen=True, tag=True):

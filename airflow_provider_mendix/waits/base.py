@@ -20,6 +20,7 @@ MODULES = {
     "TransportWait": "environment",
     "StartJobWait": "environment",
     "SnapshotWait": "backup",
+    "ArchiveWait": "backup",
     "RestoreWait": "backup",
 }
 """The module of each kind of wait. A trigger stores the name of the kind, and loads only the module it needs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import tracemalloc
 import zipfile
 import zlib
@@ -214,17 +213,6 @@ def test_what_is_no_zip_is_judged_elsewhere():
     walk = ZipWalk(deep=True)
     assert b"".join(walk.passing(in_chunks(b"<!doctype html>"))) == b"<!doctype html>"
     assert walk.end == b""
-
-
-def test_a_transfer_that_is_given_up_ends_the_walk():
-    chunks = in_chunks(make(1, body=random.Random(1).randbytes(20 * MIB)))
-    passing = ZipWalk(deep=True).passing(chunks)
-    next(passing)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "zip walk"]
-    passing.close()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert next(chunks, None) is None
 
 
 class TestMetadata:

@@ -34,6 +34,7 @@ from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOpera
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.transfers.mendix_backup_to_object_storage import MendixBackupToObjectStorageOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
@@ -54,6 +55,11 @@ PUBLIC = {
         "app_id": "shop",
         "package_id": PACKAGE_ID,
         "destination": "file:///tmp/x.mda",
+    },
+    MendixBackupToObjectStorageOperator: {
+        **ENVIRONMENT,
+        "snapshot_id": PACKAGE_ID,
+        "destination": "file:///tmp/x.tar.gz",
     },
     ObjectStorageToMendixOperator: {"app_id": "shop", "source": "file:///tmp/x.mda"},
     MendixPackageSensor: {"app_id": "shop", "package_id": PACKAGE_ID},
@@ -79,6 +85,7 @@ SWITCHES = [
     (MendixRestoreBackupOperator, "allow_production"),
     (MendixRestoreBackupOperator, "db_only"),
     (MendixToObjectStorageOperator, "fast_path"),
+    (MendixBackupToObjectStorageOperator, "fast_path"),
     (ObjectStorageToMendixOperator, "require_manifest"),
     *((kind, "wait_for_completion") for kind in WAITING),
     *((kind, "deferrable") for kind in [*WAITING, *SENSORS]),
@@ -311,6 +318,16 @@ class TestAfterRendering:
         operator = make(MendixStartBuildOperator, revision="63", wait_for_completion=False)
         operator.render_template_fields(context)
         assert operator.execute(context) in platform.packages
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(kind, name) for kind, name in [*OPTIONAL, *CHANGES] if name not in ("comment", "description")],
+        ids=name_of,
+    )
+    def test_an_empty_text_in_the_dag_is_no_value(self, kind, name, platform, context):
+        operator = make(kind, **CHANGES.get((kind, name), {}), **{name: ""})
+        assert re.match(f"{name} (is empty|cannot be|'' names no folder)", str(execute(operator, context)))
+        assert not platform.journal
 
     @pytest.mark.parametrize(("value", "sent"), [(7, "7"), (2.5, "2.5"), ("seven", "seven"), (0, "0")])
     def test_a_number_as_free_text_is_sent_as_text(self, value, sent, platform, context):

@@ -35,6 +35,7 @@ from airflow_provider_mendix.operators.settings import MendixUpdateSettingsOpera
 from airflow_provider_mendix.sensors.environment import MendixEnvironmentSensor
 from airflow_provider_mendix.sensors.package import MendixPackageSensor
 from airflow_provider_mendix.sensors.revision import MendixRevisionSensor
+from airflow_provider_mendix.transfers.mendix_backup_to_object_storage import MendixBackupToObjectStorageOperator
 from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToObjectStorageOperator
 from airflow_provider_mendix.transfers.object_storage_to_mendix import ObjectStorageToMendixOperator
 
@@ -63,6 +64,9 @@ with DAG("release"):
     MendixStartEnvironmentOperator(task_id="h", app_id="shop", environment="Test", allow_production=True)
     backup = MendixCreateBackupOperator(task_id="i", app_id="shop", environment="Test", comment=build.output)
     MendixRestoreBackupOperator(task_id="j", app_id="shop", environment="Test", snapshot_id=backup.output)
+    MendixBackupToObjectStorageOperator(
+        task_id="m", app_id="shop", environment="Test", snapshot_id=backup.output, destination=backup.output
+    )
     MendixDeletePackageOperator(task_id="k", app_id="shop", package_id=build.output)
     MendixPrunePackagesOperator(task_id="l", app_id="shop", keep_last=3, only_if_archived=archive.output)
     MendixUpdateSettingsOperator(
@@ -92,6 +96,7 @@ WRONG = [
     ("MendixStopEnvironmentOperator", 'app_id="shop"'),
     ("MendixCreateBackupOperator", 'app_id="shop", environment="Test", allow_production=True'),
     ("ObjectStorageToMendixOperator", 'app_id="shop", source="x", require_manifest="no"'),
+    ("MendixBackupToObjectStorageOperator", 'app_id="shop", environment="Test", destination="/x"'),
     ("MendixPrunePackagesOperator", 'app_id="shop", keep_lasts=3, keep_last=3'),
     ("MendixUpdateSettingsOperator", 'app_id="shop", environment="Test", constants={"Shop.Key": {"var": "x"}}'),
     ("MendixUpdateSettingsOperator", 'app_id="shop", environment="Test", deferrable=True'),

@@ -33,6 +33,7 @@ WAITS = [
     environment.TransportWait("calc", "Test", "b3d14e53"),
     environment.StartJobWait("calc", "Test", "j-1"),
     backup.SnapshotWait("calc", "Test", PROJECT, ENVIRONMENT, "s-1", visible_by=VISIBLE_BY),
+    backup.ArchiveWait("calc", "Test", PROJECT, ENVIRONMENT, "s-1", "a-1", visible_by=VISIBLE_BY),
     backup.RestoreWait("calc", "Test", PROJECT, ENVIRONMENT, "r-1", visible_by=VISIBLE_BY),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_mendix.api.revisions import RepositoryBranch, TeamServerBranch
 from airflow_provider_mendix.exceptions import MendixError, PackageFailedError, WaitTimeoutError
-from airflow_provider_mendix.waits.backup import RestoreWait, SnapshotWait
+from airflow_provider_mendix.waits.backup import ArchiveWait, RestoreWait, SnapshotWait
 from airflow_provider_mendix.waits.base import MODULES, wait_from_json
 from airflow_provider_mendix.waits.environment import EnvironmentWait, StartJobWait, TransportWait
 from airflow_provider_mendix.waits.event import failure_event, result_of, success_event
@@ -69,6 +69,10 @@ WAITS = [
     (
         {"type": "SnapshotWait", **BACKUP_OF, "snapshot_id": BACKUP},
         SnapshotWait("shop", "Acceptance", PROJECT, PLACE, BACKUP),
+    ),
+    (
+        {"type": "ArchiveWait", **BACKUP_OF, "snapshot_id": BACKUP, "archive_id": JOB},
+        ArchiveWait("shop", "Acceptance", PROJECT, PLACE, BACKUP, JOB),
     ),
     (
         {"type": "RestoreWait", **BACKUP_OF, "restore_id": BACKUP},
