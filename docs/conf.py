@@ -16,6 +16,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 suppress_warnings = ["config.cache"]
+nitpicky = True
+nitpick_ignore_regex = [("py:exc", r"Airflow\w+")]
 pygments_style = "friendly"
 
 autodoc_typehints = "none"

@@ -63,10 +63,7 @@ def script(wheel: Path) -> str:
             if command == INSTALL:
                 command = command.replace("airflow-provider-mendix", f'"{wheel}"')
             elif command == SIMULATOR:
-                command = f'{command} >&2 &\nsimulator=$!\ntrap "kill $simulator" EXIT'
-                command += (
-                    "\nuntil curl -s -o /dev/null http://127.0.0.1:8787/; do kill -0 $simulator; done\ndeactivate"
-                )
+                command = IN_THE_BACKGROUND.format(command=command)
             lines.append(command)
     return "\n".join([*lines, ")", f'printf "{STEP} %s done\\n" "$EPOCHREALTIME" >&2', ""])
 

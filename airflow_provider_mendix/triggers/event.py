@@ -139,7 +139,7 @@ class _Watcher(BaseEventTrigger):
 
 
 class MendixNewRevisionTrigger(_Watcher):
-    """Make an event when a branch has new revisions; see :func:`~airflow_provider_mendix.assets.revision_asset`.
+    """Make an event when a branch has new revisions; see :data:`.revision_asset`.
 
     An event is a JSON object: ``id``, ``app_id``, ``branch``, ``newest`` (a revision: ``revision``, ``author``,
     ``date``, ``message``, ``mendix_version``), ``since`` (the last known revision), ``revisions`` (all that came
@@ -189,7 +189,7 @@ class MendixNewRevisionTrigger(_Watcher):
 
 
 class MendixNewPackageTrigger(_Watcher):
-    """Make an event when a branch has new packages; see :func:`~airflow_provider_mendix.assets.package_asset`.
+    """Make an event when a branch has new packages; see :data:`.package_asset`.
 
     An event is a JSON object: ``id``, ``app_id``, ``branch``, ``newest`` and ``packages`` (all that were finished
     since the last event, oldest first, at most 100; each with ``package_id``, ``name``, ``version``, ``revision``,

@@ -6,10 +6,12 @@ import configparser
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +127,11 @@ def test_what_the_simulator_prints_is_what_the_pages_show():
     assert set(exports) == {export}
     revisions = {found for block in SHELL for found in re.findall(r"\b[0-9a-f]{40}\b", block.text)}
     assert [revision for revision in revisions if revision not in printed] == []
+
+
+def test_the_first_hour_finds_the_commands_of_the_readme():
+    script = runpy.run_path(str(ROOT / "packaging" / "first_hour.py"))["script"](Path("the.whl"))
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert checked.stderr == ""
+    for command in ('pip install "the.whl"', "_mendix.simulator &", "airflow dags test example_mendix_build"):
+        assert command in script
