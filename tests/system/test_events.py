@@ -111,9 +111,13 @@ def events(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
         fields = {"conn_type": "mendix", "login": USER, "password": KEY, "host": server.api_url}
         extra = {"personal_access_token": TOKEN, "repository_url": server.repository_url}
         connection = json.dumps({**fields, "extra": extra})
+        # What an earlier run has archived would be in the way.
+        archive = tmp_path_factory.mktemp("archive")
+        example = archive / ON_PUSH.name
+        example.write_text(ON_PUSH.read_text().replace("file:///tmp/mendix-archive", archive.as_uri()))
         airflow = AirflowStack(
             tmp_path_factory.mktemp("events") / "home",
-            [ON_PUSH, *(HERE / "event_dags").glob("*.py")],
+            [example, *(HERE / "event_dags").glob("*.py")],
             {**SETTINGS, "AIRFLOW_CONN_MENDIX_DEFAULT": connection},
         )
         events = Events(airflow, platform)
