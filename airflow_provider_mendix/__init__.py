@@ -127,11 +127,12 @@ def get_provider_info() -> dict[str, object]:
                     "relabeling": {
                         "login": "Mendix user name",
                         "password": "API key",
-                        "host": "Base URL of the Deploy API host",
+                        "host": "Deploy API host",
                     },
                     "placeholders": {
                         "login": "ana.dev@example.com",
                         "host": "https://deploy.mendix.com",
+                        "port": "443, which Airflow's Test needs",
                     },
                 },
                 "conn-fields": {
@@ -141,12 +142,12 @@ def get_provider_info() -> dict[str, object]:
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "repository_url": {
-                        "label": "Base URL of the App Repository API host",
-                        "description": "Leave empty for https://repository.api.mendix.com.",
+                        "label": "Repository API host",
+                        "description": "App Repository API. Leave empty for https://repository.api.mendix.com.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "webhooks_url": {
-                        "label": "Base URL of the Webhooks API host",
+                        "label": "Webhooks API host",
                         "description": "Leave empty for https://webhook-portal.home.mendix.com.",
                         "schema": {"type": ["string", "null"]},
                     },

@@ -61,13 +61,17 @@ def test_everything_the_provider_info_names_exists():
         assert isinstance(getattr(importlib.import_module(module), name), type)
 
 
-def test_the_form_asks_for_secrets_as_passwords():
+def test_the_form_asks_for_secrets_as_passwords_and_for_a_port_in_short_words():
     (kind,) = get_provider_info()["connection-types"]
     fields = kind["conn-fields"]
     assert fields["personal_access_token"]["schema"]["format"] == "password"
     assert fields["proxy"]["schema"]["format"] == "password"
     # Airflow's own button that tests a connection fails where the port is hidden.
-    assert kind["ui-field-behaviour"]["hidden-fields"] == ["schema"]
+    behaviour = kind["ui-field-behaviour"]
+    assert behaviour["hidden-fields"] == ["schema"]
+    assert behaviour["placeholders"]["port"].startswith("443")
+    labels = [*behaviour["relabeling"].values(), *(field["label"] for field in fields.values())]
+    assert max(map(len, labels)) <= len("Personal access token")  # longer ones wrap
 
 
 @pytest.fixture(scope="session")
