@@ -35,7 +35,7 @@ COOKBOOK = {
 
 def run(airflow, folder: Path, dag_id: str, code: str):
     """Run a DAG whose object storage is a folder."""
-    code = code.replace("s3://releases", (folder / "releases").as_uri())
+    code = re.sub(r"s3://(\w+)", rf"{folder.as_uri()}/\1", code)
     code = re.sub(r'(\w*conn_id)="aws_default",', r"\1=None,", code)
     dags = folder / "dags"
     dags.mkdir()
