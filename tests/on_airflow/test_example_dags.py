@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.sdk.exceptions import ParamValidationError
 
 from airflow_provider_mendix.simulator.options import Options
 from airflow_provider_mendix.simulator.state.environments import DeploymentTimeline
@@ -79,14 +80,39 @@ def test_airflow_can_import_all_of_them(airflow):
     assert "No data found" in errors.stdout, errors.stdout
 
 
-def test_the_build_dag_builds_waits_deferred_and_archives(airflow, mendix, live, tmp_path):
-    ran = run_dag(airflow, "example_mendix_build", live, archive=tmp_path.as_uri())
-    assert ran.returncode == 0, ran.stdout
-    assert "DEFERRED" in ran.stdout
-    (package_id,) = live.packages
-    assert archived(tmp_path, live, package_id) == live.packages.content(package_id)
-    assert KEY not in ran.stdout
-    assert "signature=" not in ran.stdout
+def test_the_build_dag_builds_waits_deferred_and_archives_as_often_as_it_runs(airflow, mendix, live, tmp_path):
+    newest = live.repositories.push("shop")
+    for version in ("0.0.1", "0.0.2"):
+        # The package of the first run is known from the archive only.
+        live.packages.clear()
+        conf = json.dumps({"archive": tmp_path.as_uri()})
+        ran = airflow.run("dags", "test", "example_mendix_build", "--conf", conf)
+        assert ran.returncode == 0, ran.stdout
+        assert "DEFERRED" in ran.stdout
+        (package_id,) = live.packages
+        assert live.journal.requests("POST")[-1].body["Version"] == version
+        assert live.journal.requests("POST")[-1].body["Revision"] == newest
+        assert archived(tmp_path, live, package_id) == live.packages.content(package_id)
+        assert KEY not in ran.stdout
+        assert "signature=" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"app_id": "My Shop!"},
+        {"app_id": "-shop"},
+        {"branch": "main "},
+        {"branch": "a:b"},
+        {"archive": "tmp/archive"},
+    ],
+)
+def test_the_form_of_the_build_dag_refuses_what_its_tasks_would_refuse(bad):
+    dag = runpy.run_path(str(ROOT / "example_dags" / "example_mendix_build.py"))["build"].dag
+    dag.params.validate()
+    (name,) = bad
+    with pytest.raises(ParamValidationError):
+        dag.params[name] = bad[name]
 
 
 def test_the_archive_dag_also_deletes_the_given_old_package(airflow, mendix, live, tmp_path):
@@ -187,7 +213,7 @@ def test_a_build_that_fails_fails_the_run_and_archives_nothing(airflow, mendix, 
 
 
 def test_a_bad_value_fails_the_run_before_any_request(airflow, mendix, live):
-    ran = run_dag(airflow, "example_mendix_build", live, version="2.5.4.63")
+    ran = run_dag(airflow, "example_mendix_archive", live, version="2.5.4.63")
     assert ran.returncode != 0
     assert "InvalidInputError: version '2.5.4.63' has four parts" in ran.stdout
     assert not live.journal
