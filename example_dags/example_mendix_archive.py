@@ -14,6 +14,8 @@ from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToO
 
 with DAG(
     "example_mendix_archive",
+    description="Build a package, wait for it, archive it, and delete an old one",
+    doc_md=__doc__,
     schedule=None,
     catchup=False,
     params={

@@ -16,6 +16,8 @@ from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToO
 
 with DAG(
     "example_mendix_nightly",
+    description="Build and archive the newest revision of several apps every night, and prune old packages",
+    doc_md=__doc__,
     schedule="0 2 * * *",
     catchup=False,
     max_active_runs=1,

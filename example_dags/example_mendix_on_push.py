@@ -26,6 +26,7 @@ from airflow_provider_mendix.transfers.mendix_to_object_storage import MendixToO
 APP, BRANCH, ENVIRONMENT = "shop", "main", "Test"
 BUILT, DEPLOYED = f"mendix_built_{APP}", f"mendix_deployed_{APP}"
 OPTIONS: dict[str, Any] = {
+    "doc_md": __doc__,
     "catchup": False,
     # Two runs at the same time would find the same revisions pending.
     "max_active_runs": 1,
@@ -35,6 +36,7 @@ OPTIONS: dict[str, Any] = {
 
 with DAG(
     "example_mendix_on_push",
+    description="Build and archive each new revision of a branch",
     schedule=revision_asset(APP, BRANCH),
     params={"archive": "file:///tmp/mendix-archive"},
     **OPTIONS,
@@ -71,7 +73,12 @@ with DAG(
     ).expand(package_id=build.output)
     archive >> remember_built(revisions)
 
-with DAG("example_mendix_on_package", schedule=package_asset(APP, BRANCH), **OPTIONS):
+with DAG(
+    "example_mendix_on_package",
+    description="Deploy the newest package of a branch to Test",
+    schedule=package_asset(APP, BRANCH),
+    **OPTIONS,
+):
 
     @task.short_circuit
     def pending_packages() -> list[str]:

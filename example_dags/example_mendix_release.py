@@ -150,6 +150,8 @@ EXPIRY = (
 
 with DAG(
     "example_mendix_release",
+    description="Build, archive and deploy a release, with approvals and a rollback",
+    doc_md=__doc__,
     schedule=None,
     catchup=False,
     params=PARAMS if ApprovalOperator else {**PARAMS, "production_approved": False},

@@ -55,6 +55,8 @@ def has_snapshot(params: dict[str, Any] | None = None) -> bool:
 
 with DAG(
     "example_mendix_rollback",
+    description="Deploy an older package from the archive, with its data if a snapshot is named",
+    doc_md=__doc__,
     schedule=None,
     catchup=False,
     params={

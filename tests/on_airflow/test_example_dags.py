@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pendulum
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk.exceptions import ParamValidationError
 
@@ -78,6 +79,12 @@ def test_airflow_can_import_all_of_them(airflow):
     assert {row["dag_id"] for row in listed} == stems | {"example_mendix_on_package"}
     errors = airflow.run("dags", "list-import-errors", "--local")
     assert "No data found" in errors.stdout, errors.stdout
+
+
+def test_each_of_them_says_what_it_does():
+    found = DagBag(ROOT / "example_dags")
+    assert len(found.dags) == 7
+    assert [dag_id for dag_id, dag in found.dags.items() if not (dag.description and dag.doc_md)] == []
 
 
 def test_the_build_dag_builds_waits_deferred_and_archives_as_often_as_it_runs(airflow, mendix, live, tmp_path):
