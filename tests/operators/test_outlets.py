@@ -31,12 +31,22 @@ class Event:
         self.added.append((asset.name, asset.uri, extra))
 
 
+class Events:
+    """Airflow's accessor of the events of all outlets."""
+
+    def __init__(self):
+        self.events = [Event() for _ in OUTLETS]
+
+    def __getitem__(self, outlet):
+        return self.events[OUTLETS.index(outlet)]
+
+
 @pytest.fixture
 def context(context):
     """Airflow's context, which forgets at a deferral what was set before."""
     ti = context["ti"]
     ti.xcom_pull = lambda task_ids, key, map_indexes: ti.xcoms.get(key)
-    return {**context, "outlet_events": {outlet: Event() for outlet in OUTLETS}}
+    return {**context, "outlet_events": Events()}
 
 
 def facts_of(context, uri):
@@ -102,7 +112,7 @@ def test_a_transfer_and_an_upload(server, platform, context, tmp_path, deferrabl
     assert (facts["package_id"], facts["version"], facts["revision"]) == (package_id, "2.5.4.9f3ab2c1", "9f3ab2c1")
     assert (facts["sha256"], facts["url"]) == (stored["sha256"], stored["url"])
 
-    context["outlet_events"] = {outlet: Event() for outlet in OUTLETS}
+    context["outlet_events"] = Events()
     upload = ObjectStorageToMendixOperator(
         task_id="upload", app_id="shop", source=stored["url"], deferrable=deferrable, outlets=OUTLETS
     )
