@@ -48,7 +48,7 @@ test-stores: $(READY)  ## Run the archive's tests on real S3 and Azure servers (
 bench-transfer: $(READY)  ## Measure a transfer to S3 next to other ways (about 20 minutes)
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
-system: $(READY)  ## Run the tests on real Airflow processes (about 5 minutes)
+system: $(READY)  ## Run the tests on real Airflow processes (6 to 9 minutes)
 	@$(BIN)/python -m pytest tests/system $(ARGS)
 
 lineage: $(READY)  ## Check what Airflow's OpenLineage provider writes about a release
