@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from airflow_provider_mendix import __version__
 from airflow_provider_mendix.api.call import Call, Endpoint, Host
 from airflow_provider_mendix.exceptions import MalformedResponseError, MendixError
 
-from ..wire import API_KEY, USERNAME, Request, Send, Wire
+from ..wire import API_KEY, SAMPLES, USERNAME, Request, Send, Wire
 
 TOKEN = "7LJE-token-that-must-not-be-shown"
 CANARY = "https://files.example/a.mda?sig=canary"
@@ -49,6 +50,66 @@ class Mendix:
         with pytest.raises(MendixError) as raised:
             self.read(call, response, status, **headers)
         return raised.value
+
+
+def documented(
+    family: ModuleType,
+    calls: list[tuple[Any, ...]],
+    fields: list[tuple[Any, ...]],
+    *,
+    elsewhere: tuple[Endpoint[Any], ...] = (),
+    undocumented: dict[type, set[str]] | None = None,
+) -> type:
+    """Return the tests of what a family documents of its successes.
+
+    :param calls: call, target, body, sample of the response, and what it is read as.
+    :param fields: type, sample of a response, and the path to an object of that type in it.
+    :param elsewhere: endpoints that have tests of their own.
+    :param undocumented: fields that are read although the samples lack them, by type.
+    """
+
+    class Documented:
+        @pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), calls)
+        def test_call(self, mendix, sample, call, target, body, answer, expected):
+            check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
+
+        def test_every_endpoint_is_called(self):
+            called = {case[0].endpoint for case in calls}
+
+            assert [one for one in endpoints(family) if one not in {*called, *elsewhere}] == []
+
+        @pytest.mark.parametrize(("kind", "answer", "path"), fields)
+        def test_every_field_is_read(self, sample, kind, answer, path):
+            check_fields(sample(answer), path, kind, (undocumented or {}).get(kind, set()))
+
+    return Documented
+
+
+def refused(folder: str, refusals: list[tuple[Any, ...]], *, transient: Collection[str] = ()) -> type:
+    """Return the tests of the refusals that a family documents.
+
+    :param folder: of the samples.
+    :param refusals: call, status, sample, class of the error, and words of its message.
+    :param transient: samples of refusals that may pass by themselves.
+    """
+
+    class Refused:
+        @pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), refusals)
+        def test_refusal(self, mendix, sample, call, status, answer, kind, says):
+            response = sample(f"{folder}/error_{answer}.json")
+            check_refusal(mendix, call, status, response, kind, says, transient=answer in transient)
+
+        def test_every_sample_is_used(self):
+            samples = {path.stem.removeprefix("error_") for path in (SAMPLES / folder).glob("error_*")}
+
+            assert samples == {case[2] for case in refusals}
+
+    return Refused
+
+
+def on(calls: tuple[Call[Any], ...], refusals: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return refusals that several calls have in common, once for each of the calls."""
+    return [(call, *refusal) for call in calls for refusal in refusals]
 
 
 def check_call(

@@ -27,11 +27,9 @@ from .checks import (
     HTML,
     OUTCOME_UNKNOWN,
     check_absent_and_null,
-    check_call,
-    check_fields,
     check_malformed,
     check_unknown_keys,
-    endpoints,
+    documented,
 )
 
 PROJECT_ID = "c0af1725-edae-4345-aea7-2f94f7760e33"
@@ -110,7 +108,6 @@ CALLS = [
         app_repository.Page(items=[commit_of("John Doe")], cursors=msgspec.structs.replace(CURSORS, next=None)),
     ),
 ]
-ELSEWHERE = ()
 FIELDS = [
     (app_repository.Repository, "app_repository/repository.json", ()),
     (app_repository.Page, "app_repository/branches.json", ()),
@@ -121,23 +118,9 @@ FIELDS = [
     (app_repository.Author, "app_repository/commits.json", ("items", 0, "author")),
     (app_repository.Story, "app_repository/commits.json", ("items", 0, "relatedStories", 0)),
 ]
-UNDOCUMENTED: dict[type, set[str]] = {}
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(app_repository) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
+TestDocumented = documented(app_repository, CALLS, FIELDS)
 
 
 BRANCH_CALLS = (

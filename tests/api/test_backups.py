@@ -10,7 +10,6 @@ import pytest
 
 from airflow_provider_mendix.api import backups
 from airflow_provider_mendix.api.backups import Archive, Restore, Snapshot, Snapshots
-from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.exceptions import (
     EnvironmentBusyError,
     EnvironmentNotFoundError,
@@ -23,10 +22,8 @@ from airflow_provider_mendix.exceptions import (
     ServiceUnavailableError,
 )
 
-from ..wire import SAMPLES
-from .checks import CANARY, check_call, check_fields, check_malformed, check_refusal, endpoints
+from .checks import CANARY, check_malformed, documented, on, refused
 
-FOLDER = "backups"
 PROJECT_ID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 TEST_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c01"
 ACCEPTANCE_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c02"
@@ -111,11 +108,6 @@ ARCHIVE = backups.get_archive(*KEPT, SNAPSHOT_ID, ARCHIVE_ID)
 CREATE_ARCHIVE = backups.create_archive(*KEPT, SNAPSHOT_ID)
 RESTORE = backups.get_restore(*KEPT, SNAPSHOT_ID)
 CREATE_RESTORE = backups.create_restore(*KEPT, SNAPSHOT_ID)
-
-
-def on(calls: tuple[Call, ...], refusals: list[tuple]) -> list[tuple]:
-    """Refusals that several calls have in common, once for each of the calls."""
-    return [(call, *refusal) for call in calls for refusal in refusals]
 
 
 CALLS = [
@@ -205,7 +197,6 @@ CALLS = [
         QUEUED_RESTORE,
     ),
 ]
-ELSEWHERE = ()
 FIELDS = [
     (Snapshot, "backups/snapshot_queued.json", ()),
     (Snapshot, "backups/snapshot_completed.json", ()),
@@ -216,7 +207,6 @@ FIELDS = [
     (Restore, "backups/restore_queued.json", ()),
     (Restore, "backups/restore_completed.json", ()),
 ]
-UNDOCUMENTED: dict[type, set[str]] = {}
 REFUSALS = [
     *on(
         (SNAPSHOTS, SNAPSHOT, CREATE_SNAPSHOT, ARCHIVE, CREATE_ARCHIVE, RESTORE, CREATE_RESTORE),
@@ -241,33 +231,8 @@ REFUSALS = [
 TRANSIENT = {"service_unavailable", "environment_busy", "invalid_state"}
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(backups) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
-
-
-@pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), REFUSALS)
-def test_documented_refusal(mendix, sample, call, status, answer, kind, says):
-    check_refusal(
-        mendix, call, status, sample(f"{FOLDER}/error_{answer}.json"), kind, says, transient=answer in TRANSIENT
-    )
-
-
-def test_every_sample_of_a_refusal_is_used(request):
-    samples = {path.stem.removeprefix("error_") for path in (SAMPLES / FOLDER).glob("error_*")}
-
-    assert samples == {case[2] for case in REFUSALS}
+TestDocumented = documented(backups, CALLS, FIELDS)
+TestRefused = refused("backups", REFUSALS, transient=TRANSIENT)
 
 
 @pytest.mark.parametrize("comment", ["für Zoë", 'a "b" \\ c', "x" * 10_000])

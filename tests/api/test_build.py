@@ -22,9 +22,8 @@ from airflow_provider_mendix.exceptions import (
 )
 
 from ..wire import SAMPLES
-from .checks import CANARY, check_call, check_fields, check_malformed, check_refusal, endpoints
+from .checks import CANARY, check_malformed, documented, refused
 
-FOLDER = "build"
 PACKAGE_ID = "b3d14e53-2654-4534-b374-9179a69ef3cf"
 PACKAGE = Package(
     package_id=PACKAGE_ID,
@@ -116,36 +115,10 @@ REFUSALS = [
     (START, 404, "app_not_found", AppNotFoundError, AppNotFoundError.advice),
     (START, 500, "build_failed", BuildFailedError, BuildFailedError.advice),
 ]
-TRANSIENT: set[str] = set()
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(build) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
-
-
-@pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), REFUSALS)
-def test_documented_refusal(mendix, sample, call, status, answer, kind, says):
-    check_refusal(
-        mendix, call, status, sample(f"{FOLDER}/error_{answer}.json"), kind, says, transient=answer in TRANSIENT
-    )
-
-
-def test_every_sample_of_a_refusal_is_used(request):
-    samples = {path.stem.removeprefix("error_") for path in (SAMPLES / FOLDER).glob("error_*")}
-
-    assert samples == {case[2] for case in REFUSALS}
+TestDocumented = documented(build, CALLS, FIELDS, elsewhere=ELSEWHERE, undocumented=UNDOCUMENTED)
+TestRefused = refused("build", REFUSALS)
 
 
 def test_start_build_leaves_out_what_was_not_given(send, wire, sample):

@@ -10,7 +10,6 @@ from rich.pretty import pretty_repr
 
 from airflow_provider_mendix.api import deploy
 from airflow_provider_mendix.api.build import Package
-from airflow_provider_mendix.api.call import Call
 from airflow_provider_mendix.api.deploy import App, Environment, Settings, StartedEnvironment, StartJob
 from airflow_provider_mendix.exceptions import (
     AlreadyStartedError,
@@ -29,10 +28,8 @@ from airflow_provider_mendix.exceptions import (
     TransportRefusedError,
 )
 
-from ..wire import SAMPLES
-from .checks import CANARY, OUTCOME_UNKNOWN, check_call, check_fields, check_malformed, check_refusal, endpoints
+from .checks import CANARY, OUTCOME_UNKNOWN, check_malformed, documented, endpoints, on, refused
 
-FOLDER = "deploy"
 PROJECT_ID = "fae5de74-69c2-4488-a4de-abf89daac63e"
 TEST_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c01"
 ACCEPTANCE_ID = "1c9a4b70-52de-4f1a-8a35-6b0d1e7f2c02"
@@ -99,11 +96,6 @@ GET_START_JOB = deploy.get_start_job(*AT, JOB_ID)
 GET_SETTINGS = deploy.get_settings(*AT)
 SET_SETTINGS = deploy.set_settings(*AT, Settings())
 LEAST = {"Mode": "Acceptance", "Status": "Running"}
-
-
-def on(calls: tuple[Call, ...], refusals: list[tuple]) -> list[tuple]:
-    """Refusals that several calls have in common, once for each of the calls."""
-    return [(call, *refusal) for call in calls for refusal in refusals]
 
 
 CALLS = [
@@ -231,7 +223,6 @@ CALLS = [
         SETTINGS,
     ),
 ]
-ELSEWHERE = ()
 FIELDS = [
     (App, "deploy/app.json", ()),
     (Environment, "deploy/environment.json", ()),
@@ -300,33 +291,8 @@ REFUSALS = [
 TRANSIENT = {"service_unavailable", "app_already_has_a_starting_job"}
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(deploy) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
-
-
-@pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), REFUSALS)
-def test_documented_refusal(mendix, sample, call, status, answer, kind, says):
-    check_refusal(
-        mendix, call, status, sample(f"{FOLDER}/error_{answer}.json"), kind, says, transient=answer in TRANSIENT
-    )
-
-
-def test_every_sample_of_a_refusal_is_used(request):
-    samples = {path.stem.removeprefix("error_") for path in (SAMPLES / FOLDER).glob("error_*")}
-
-    assert samples == {case[2] for case in REFUSALS}
+TestDocumented = documented(deploy, CALLS, FIELDS, undocumented=UNDOCUMENTED)
+TestRefused = refused("deploy", REFUSALS, transient=TRANSIENT)
 
 
 def test_no_endpoint_erases_an_environment():

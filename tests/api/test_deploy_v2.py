@@ -12,7 +12,7 @@ from airflow_provider_mendix.exceptions import (
     NotFoundError,
 )
 
-from .checks import check_call, check_fields, check_refusal, endpoints
+from .checks import check_refusal, documented
 
 JOB_ID = "66046953-ecf7-4550-a889-4b7e9f1e1705"
 GET_JOB = deploy_v2.get_job("calc", JOB_ID)
@@ -30,23 +30,9 @@ FIELDS = [
     (deploy_v2.StartedUpload, "deploy_v2/started_upload.json", ()),
     (deploy_v2.Job, "deploy_v2/job.json", ()),
 ]
-UNDOCUMENTED: dict[type, set[str]] = {}
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(deploy_v2) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
+TestDocumented = documented(deploy_v2, CALLS, FIELDS, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize(

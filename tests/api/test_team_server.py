@@ -16,20 +16,8 @@ from airflow_provider_mendix.exceptions import (
     UnauthorizedError,
 )
 
-from ..wire import SAMPLES
-from .checks import (
-    CANARY,
-    HTML,
-    check_absent_and_null,
-    check_call,
-    check_fields,
-    check_malformed,
-    check_refusal,
-    check_unknown_keys,
-    endpoints,
-)
+from .checks import CANARY, HTML, check_absent_and_null, check_malformed, check_unknown_keys, documented, refused
 
-FOLDER = "team_server"
 MAIN_LINE = team_server.Branch(
     name="trunk",
     display_name="Main line",
@@ -96,7 +84,6 @@ CALLS = [
         EXPECTED_REVISIONS,
     ),
 ]
-ELSEWHERE = ()
 FIELDS = [
     (team_server.Branch, "team_server/branch.json", ()),
     (team_server.Revision, "team_server/revisions.json", (0,)),
@@ -112,36 +99,10 @@ REFUSALS = [
     (REVISIONS, 404, "app_not_found", RetiredApiError, RETIRED),
     (REVISIONS, 404, "branch_not_found", BranchNotFoundError, BranchNotFoundError.advice),
 ]
-TRANSIENT: set[str] = set()
 
 
-@pytest.mark.parametrize(("call", "target", "body", "answer", "expected"), CALLS)
-def test_documented_call(mendix, sample, call, target, body, answer, expected):
-    check_call(mendix, call, target, sample(answer) if answer else b"", expected, body)
-
-
-def test_every_endpoint_is_called():
-    called = {case[0].endpoint for case in CALLS}
-
-    assert [endpoint for endpoint in endpoints(team_server) if endpoint not in {*called, *ELSEWHERE}] == []
-
-
-@pytest.mark.parametrize(("kind", "answer", "path"), FIELDS)
-def test_every_documented_field_is_read(sample, kind, answer, path):
-    check_fields(sample(answer), path, kind, UNDOCUMENTED.get(kind, set()))
-
-
-@pytest.mark.parametrize(("call", "status", "answer", "kind", "says"), REFUSALS)
-def test_documented_refusal(mendix, sample, call, status, answer, kind, says):
-    check_refusal(
-        mendix, call, status, sample(f"{FOLDER}/error_{answer}.json"), kind, says, transient=answer in TRANSIENT
-    )
-
-
-def test_every_sample_of_a_refusal_is_used(request):
-    samples = {path.stem.removeprefix("error_") for path in (SAMPLES / FOLDER).glob("error_*")}
-
-    assert samples == {case[2] for case in REFUSALS}
+TestDocumented = documented(team_server, CALLS, FIELDS, undocumented=UNDOCUMENTED)
+TestRefused = refused("team_server", REFUSALS)
 
 
 @pytest.mark.parametrize(
