@@ -244,8 +244,4 @@ def _digest(*ids: str) -> str:
 def _package(package: Package) -> dict[str, Any]:
     from airflow_provider_mendix.api.build import split_version
 
-    return {
-        **package.summary(),
-        "revision": split_version(package.version)[1] or None,
-        "expiry_date": package.expiry_date.isoformat() if package.expiry_date else None,
-    }
+    return {**package.summary(), "revision": split_version(package.version)[1] or None}
