@@ -18,8 +18,8 @@ from airflow.sdk import Asset, AssetWatcher
 
 from airflow_provider_mendix.api import inputs
 from airflow_provider_mendix.assets.uris import Kind, uri_of
-from airflow_provider_mendix.operators.arguments import boolean, seconds
-from airflow_provider_mendix.settings import DEFAULT_WATCH_INTERVAL, MIN_POLL_INTERVAL
+from airflow_provider_mendix.operators.arguments import checked
+from airflow_provider_mendix.settings import DEFAULT_WATCH_INTERVAL
 from airflow_provider_mendix.triggers.event import MendixNewPackageTrigger, MendixNewRevisionTrigger
 
 __all__ = ["package_asset", "revision_asset"]
@@ -74,7 +74,7 @@ class _Packages:
         include_failed: bool = False,
     ) -> Asset:
         arguments = _arguments("packages", app_id, branch, mendix_conn_id, poll_interval)
-        arguments["include_failed"] = boolean("include_failed", include_failed)
+        arguments["include_failed"] = checked("include_failed", include_failed)
         return _watched(arguments, MendixNewPackageTrigger(**arguments))
 
     def ref(self, app_id: str, branch: str = "main") -> Any:
@@ -95,7 +95,7 @@ def _arguments(
         "app_id": inputs.app_id(app_id),
         "branch": inputs.branch(branch),
         "mendix_conn_id": mendix_conn_id,
-        "poll_interval": seconds("poll_interval", poll_interval, at_least=MIN_POLL_INTERVAL),
+        "poll_interval": checked("poll_interval", poll_interval),
     }
 
 

@@ -104,6 +104,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
             "dry_run",
             "exponential_backoff",
             "fast_path",
+            "include_failed",
             "missing_ok",
             "never_fail",
             "per_branch",
