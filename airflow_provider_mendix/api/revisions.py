@@ -146,6 +146,11 @@ def is_shown_as(revision: str, shown: str) -> bool:
     return len(shown) >= _SHORT_HASH and (revision.startswith(shown) or shown.startswith(revision))
 
 
+def is_number(revision: str) -> bool:
+    """Return whether a revision is an SVN revision number: the hash of a Git commit may have digits only."""
+    return revision.isdigit() and len(revision) < GIT_HASH
+
+
 def is_newer(revision: str, than: str) -> bool:
     """Return whether the newest revision of a branch is newer than a known one.
 
@@ -153,7 +158,7 @@ def is_newer(revision: str, than: str) -> bool:
 
     :raises InvalidInputError: if the known revision is a hash and the branch has numbers.
     """
-    if revision.isdigit() and len(revision) < GIT_HASH:
+    if is_number(revision):
         if not than.isdigit():
             raise InvalidInputError(f"{than!r} is a Git commit hash, but the app's revisions are SVN numbers.")
         return int(revision) > int(than)

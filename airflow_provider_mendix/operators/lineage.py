@@ -6,19 +6,18 @@ Airflow's OpenLineage provider calls the method of :class:`WithLineage`; without
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+
+if TYPE_CHECKING:
+    from airflow_provider_mendix.assets.uris import Kind
 
 log = logging.getLogger(__name__)
 
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 _TAGS = ("app_id", "package_id", "revision", "environment", "snapshot_id", "restore_id", "sha256", "is_reused")
-
-
-Asset: TypeAlias = tuple[Literal["revisions", "packages", "environments"], str, str]
-"""What :func:`.uri_of` takes."""
 
 
 class Lineage(msgspec.Struct, frozen=True):
@@ -30,9 +29,9 @@ class Lineage(msgspec.Struct, frozen=True):
     :param project_id: UUID of the app's project, if a build was made and it is known.
     """
 
-    target: str | Asset
+    target: str | tuple[Kind, str, str]
     facts: dict[str, Any]
-    source: str | Asset | None = None
+    source: str | tuple[Kind, str, str] | None = None
     project_id: str | None = None
 
 
@@ -97,7 +96,7 @@ def _operator_lineage(lineage: Lineage) -> Any:
     )
 
 
-def _dataset(named: str | Asset) -> tuple[str, str]:
+def _dataset(named: str | tuple[Kind, str, str]) -> tuple[str, str]:
     """Return the namespace and the name of a dataset; an object has those of its store."""
     from airflow_provider_mendix.assets.uris import uri_of
 
@@ -114,6 +113,8 @@ def _dataset(named: str | Asset) -> tuple[str, str]:
 
 def _repository(project_id: str, revision: str) -> tuple[str, str]:
     """Return the kind and the URL of an app's repository."""
-    if revision.isdigit() and len(revision) < 40:
+    from airflow_provider_mendix.api.revisions import is_number
+
+    if is_number(revision):
         return "svn", f"https://svn.home.mendix.com/{project_id}/"
     return "git", f"https://git.api.mendix.com/{project_id}.git"

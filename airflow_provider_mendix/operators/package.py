@@ -277,21 +277,26 @@ class MendixStartBuildOperator(WithLineage, MendixWaitingOperator):
             context["ti"].xcom_push(key=PHASES_KEY, value=result["phases"])
         if result.get("expiry_date"):
             context["ti"].xcom_push(key=EXPIRY_KEY, value=result["expiry_date"])
-        self._describe(context, **({"version": result["version"]} if result.get("version") else {}))
+        self._describe(context, version=result.get("version"))
         return str(result["package_id"])
 
-    def _describe(self, context: Context, **known: Any) -> None:
+    def _describe(self, context: Context, version: str | None = None) -> None:
+        """Say what was built.
+
+        :param version: of the package, if the task has waited for it: Mendix adds the revision.
+        """
         from airflow_provider_mendix.operators.outlets import describe, is_description_wanted, own_xcom
 
         if not is_description_wanted(self):
             return
-        facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY), **known}
+        facts = {"app_id": self.app_id, **own_xcom(context, BUILD_KEY)}
+        facts["version"] = version or facts.get("version")
         branch = facts.get("branch") or "main"
         lineage = Lineage(
             source=("revisions", self.app_id, branch),
             target=("packages", self.app_id, branch),
             facts=facts,
-            project_id=own_xcom(context, PROJECT_ID_KEY),
+            project_id=own_xcom(context, PROJECT_ID_KEY) or None,
         )
         describe(self, context, lineage)
 
