@@ -26,6 +26,10 @@ VISIBILITY_TIMEOUT = 60.0
 VISIBILITY_POLL_INTERVAL = 5.0
 MAX_CLOCK_SKEW = 10 * 60.0
 """How far Mendix's clock may be from Airflow's."""
+LOOKUPS = 3
+"""How often a missing connection or Variable is looked up: to Airflow, a secrets backend that fails has none."""
+LOOKUP_PAUSE = 5.0
+"""Seconds between two of these lookups."""
 DEFAULT_REQUESTS_PER_MINUTE = 60
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from airflow_provider_mendix.api.call import Host
 from airflow_provider_mendix.client.account import DEFAULT_TIMEOUT, Account, is_safe
 from airflow_provider_mendix.clock import current_clock
 from airflow_provider_mendix.exceptions import InvalidConnectionError
+from airflow_provider_mendix.settings import LOOKUP_PAUSE, LOOKUPS
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 CONN_TYPE = "mendix"
 EXTRA_NAMES = ("personal_access_token", "repository_url", "webhooks_url", "timeout", "verify", "proxy")
 _HOST = "The host of the connection"
-_LOOKUPS = 3
-_LOOKUP_PAUSE = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +40,13 @@ def read_account(hook: BaseHook, mendix_conn_id: str) -> Account:
 
     :raises InvalidConnectionError: if there is no such connection, or it cannot be used.
     """
-    for lookup in range(1, _LOOKUPS + 1):
+    for lookup in range(1, LOOKUPS + 1):
         try:
             connection = hook.get_connection(mendix_conn_id)
         except AirflowNotFoundException:
-            if lookup < _LOOKUPS:
+            if lookup < LOOKUPS:
                 log.info("Connection %s not found; looking it up again.", mendix_conn_id)
-                current_clock().sleep(_LOOKUP_PAUSE)
+                current_clock().sleep(LOOKUP_PAUSE)
         else:
             return account_of(connection, connection.extra_dejson)
     raise InvalidConnectionError(

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.polling.variables import read_variable
 from airflow_provider_mendix.settings import webhooks_enabled
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ class _Reader:
                 log.warning("Wake-ups cannot be read: %s. Watchers poll at their interval.", type(error).__name__)
 
     async def _look(self) -> None:
-        value = await _read(ANY_APP)
+        value = await read_variable(ANY_APP)
         if value == self._value:
             return
         for app_id, wakeup in list(self.apps.items()):
-            of_app = await _read(variable_of(app_id))
+            of_app = await read_variable(variable_of(app_id))
             if of_app == wakeup.value:
                 continue
             wakeup.value = of_app
@@ -124,11 +125,3 @@ def wakeup_of(app_id: str, poller: Poller) -> Iterator[Wakeup]:
             reader.apps.pop(app_id.lower(), None)
         if not reader.apps:
             reader.stop()
-
-
-async def _read(key: str) -> str | None:
-    from airflow.sdk import Variable
-    from asgiref.sync import sync_to_async
-
-    value: str | None = await sync_to_async(Variable.get)(key, default=None)
-    return value

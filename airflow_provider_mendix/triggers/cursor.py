@@ -6,13 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mendix.clock import current_clock
+from airflow_provider_mendix.polling.variables import read_variable, write_variable
+from airflow_provider_mendix.settings import LOOKUP_PAUSE, LOOKUPS
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 
 _KEY = "mendix_seen"
-_LOOKUPS = 3
-_LOOKUP_PAUSE = 5.0
 
 
 class Cursor:
@@ -36,10 +36,10 @@ class Cursor:
                 return saved
         # Also after an upgrade to Airflow 3.3. To Airflow, a lookup that failed looks like a missing Variable, and
         # a watcher that starts afresh would lose what came since.
-        for lookup in range(_LOOKUPS):
+        for lookup in range(LOOKUPS):
             if lookup:
-                await current_clock().pause(_LOOKUP_PAUSE)
-            text = await _get_variable(self._variable)
+                await current_clock().pause(LOOKUP_PAUSE)
+            text = await read_variable(self._variable)
             if text is not None:
                 return json.loads(text)
             if self._store is not None:
@@ -51,25 +51,10 @@ class Cursor:
         if self._store is not None:
             await self._store.aset(_KEY, value)
         else:
-            await _set_variable(self._variable, json.dumps(value))
+            await write_variable(self._variable, json.dumps(value), "What a Mendix watcher has seen. Do not edit.")
 
 
 def _asset(name: str) -> Any:
     from airflow.sdk import Asset
 
     return Asset.ref(name=name)
-
-
-async def _get_variable(key: str) -> str | None:
-    from airflow.sdk import Variable
-    from asgiref.sync import sync_to_async
-
-    value: str | None = await sync_to_async(Variable.get)(key, default=None)
-    return value
-
-
-async def _set_variable(key: str, value: str) -> None:
-    from airflow.sdk import Variable
-    from asgiref.sync import sync_to_async
-
-    await sync_to_async(Variable.set)(key, value, description="What a Mendix watcher has seen. Do not edit.")
