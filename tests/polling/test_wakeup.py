@@ -17,10 +17,12 @@ class Variable:
 
     values = {}
     reads = 0
+    keys = set()
 
     @classmethod
     def get(cls, key, default=None):
         cls.reads += 1
+        cls.keys.add(key)
         return cls.values.get(key, default)
 
     @classmethod
@@ -31,7 +33,7 @@ class Variable:
 @pytest.fixture(autouse=True)
 def variables(monkeypatch):
     names = [f"mendix_seen_{app_id}_{number}" for app_id in ("shop", "crm") for number in range(5)]
-    Variable.values, Variable.reads = dict.fromkeys(names, '{"packages": []}'), 0
+    Variable.values, Variable.reads, Variable.keys = dict.fromkeys(names, '{"packages": []}'), 0, set()
     monkeypatch.setattr("airflow.sdk.Variable", Variable)
     monkeypatch.setattr("airflow.models.Variable", Variable)
     return Variable
@@ -54,7 +56,9 @@ def watchers(platform, server, system_clock):
                 for app_id in ("shop", "crm")
                 for number in range(5)
             ]
-            await _until(lambda: requests("shop") and requests("crm"))
+            await _until(lambda: requests("shop") and requests("crm") and Variable.values.keys() <= Variable.keys)
+            # A watcher that began last may have a request of its own.
+            await _until_constant(lambda: requests("shop") + requests("crm"))
             at_start.update(shop=requests("shop"), crm=requests("crm"))
             await test()
             for task in tasks:
@@ -89,6 +93,14 @@ async def _until(true):
             return
         await asyncio.sleep(0.01)
     raise TimeoutError
+
+
+async def _until_constant(count):
+    """Wait until a number has not changed for half a second."""
+    before, since = count(), 0
+    while since < 50:
+        await asyncio.sleep(0.01)
+        before, since = count(), since + 1 if count() == before else 0
 
 
 def test_a_wake_up_makes_the_watchers_of_its_app_poll_together(watchers, webhooks):
