@@ -67,7 +67,7 @@ def check_spelling(name: str, url: str) -> None:
 
 
 def check(destination: object, known: Sequence[str] = FIELDS) -> None:
-    """Check a destination before anything is known of what goes there.
+    """Check a destination before the package or the backup is known.
 
     :param known: the fields that can be filled in.
 

@@ -153,7 +153,10 @@ def _look_up(what: str, source: dict[str, Any]) -> Value:
     names = set(source)
     are_names = all(isinstance(name, str) and name.strip().lower() not in NO_VALUE for name in source.values())
     if not are_names or names not in ({"variable"}, {"connection"}, {"connection", "field"}):
-        raise InvalidInputError(f"{what} has {', '.join(sorted(map(str, names)))} or an empty name. {_FORMS}")
+        keys = ", ".join(sorted(map(repr, names))) or "none"
+        raise InvalidInputError(
+            f"{what} has no source that the task can look up: its keys are {keys}, or a name is missing. {_FORMS}"
+        )
     if "variable" in source:
         where = f"Airflow variable {source['variable']!r}"
         found = Variable.get(source["variable"], default=None)

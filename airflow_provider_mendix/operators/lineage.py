@@ -45,7 +45,7 @@ class WithLineage:
         try:
             return _operator_lineage(self.lineage) if self.lineage else None
         except Exception as error:  # noqa: BLE001 - lineage must not fail a release
-            log.warning("No lineage: %s", type(error).__name__)
+            log.warning("No lineage for this task: %s. The task itself is not affected.", type(error).__name__)
             return None
 
 

@@ -187,7 +187,10 @@ class MendixUpdateSettingsOperator(EnvironmentTask, RenderedArguments, BaseOpera
             try:
                 given = json.loads(given)
             except ValueError:  # not chained: it holds the text
-                raise InvalidInputError(f"{kind} cannot be text, unless it is that of a JSON object.") from None
+                raise InvalidInputError(
+                    f"{kind} cannot be text, unless it is that of a JSON object. Give a dict, or write names and"
+                    " values in double quotes."
+                ) from None
         if given is None:
             return {}
         if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):

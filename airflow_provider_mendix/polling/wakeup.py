@@ -95,7 +95,7 @@ class _Reader:
                 continue
             wakeup.value = of_app
             wakeup.count += 1
-            log.info("App %s: woken up; its watchers poll now.", app_id)
+            log.info("Polling app %s now: a webhook has come for its watchers.", app_id)
             for poller in wakeup.pollers:
                 poller.poll_now(app_id)
         self._value = value

@@ -34,7 +34,7 @@ class SecretStore:
         self._never_shared = secrets.token_hex()
 
     async def secrets_of(self, app_id: str) -> tuple[str, ...]:
-        """Return the secrets of an app; if it has none, one that was never given away."""
+        """Return the secrets of an app; for one without secrets a random one, so that a refusal takes as long."""
         async with self._lock:
             now = current_clock().ticks()
             if self._expires_at is None or now >= self._expires_at:

@@ -116,7 +116,7 @@ class Cloud:
         return package.created_at + self.options.package_lifetime
 
     def delete_expired(self) -> None:
-        """Delete the packages whose time is over."""
+        """Delete the packages that have expired."""
         if self.options.package_lifetime is None:
             return
         now = self.clock.now()
